@@ -1,0 +1,47 @@
+import type { Connection } from './connection/connection.js'
+import type { Contract } from './contract.js'
+import type { Target } from './publish/bus.js'
+import type { Delivery, Disconnection, WsRoute } from './publish/publisher.js'
+import type { ParamsOf, WsRouteOptions } from './route/route-options.js'
+import type { Stats } from './stats.js'
+import '@fastify/websocket'
+import '@fastify/rate-limit'
+import '@fastify/helmet'
+
+/** Publishing over all routes: `app.wsTicket`. An event goes through every route whose contract has it. */
+export interface WsTicket {
+  /** As a route's `publish`. */
+  publish(topic: string, event: string, payload: unknown): Delivery
+  /** As a route's `send`. */
+  send(target: Target, event: string, payload: unknown): Delivery
+  /** As a route's `disconnect`, on all routes. */
+  disconnect(target: Target, code?: number): Promise<Disconnection>
+  /** The open connections of all routes on this node. */
+  connections(): Connection[]
+  /** What there is on this node at the moment. */
+  stats(): Stats
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /**
+     * Declares a WebSocket route: `POST <path>/ticket` issues tickets, `GET <path>` is the upgrade that redeems one.
+     * @throws FST_WS_TICKET_INVALID_OPTION, FST_WS_TICKET_INVALID_CONTRACT
+     */
+    wsRoute<C extends Contract, const Path extends string, Context = null, Params = undefined>(
+      path: Path,
+      options: WsRouteOptions<C, Context, Path, Params>
+    ): WsRoute<C, Context, ParamsOf<Path, Params>>
+
+    /** Publishing over all routes, and `stats()`. */
+    wsTicket: WsTicket
+  }
+
+  interface FastifyRequest {
+    /**
+     * Is this the upgrade of a route of `app.wsRoute`? It carries a ticket and no JWT; a hook of the app's that calls
+     * `jwtVerify` for every request has to leave it out. Never true for any other request.
+     */
+    isTicketUpgrade: boolean
+  }
+}

@@ -1,0 +1,45 @@
+import type { RawData, WebSocket } from 'ws'
+import type { LiveConnection } from './live-connection.js'
+
+/** The connection of each socket. Listeners are shared by all sockets and find it here, so that none costs a closure. */
+const connections = new WeakMap<WebSocket, LiveConnection>()
+
+/**
+ * Makes the socket's events the connection's. Must run in the turn in which the socket opened, or frames are lost.
+ * Listeners for errors that were there before are taken off: they hold on to the HTTP request.
+ */
+export function attach(socket: WebSocket, connection: LiveConnection): void {
+  connections.set(socket, connection)
+  socket.removeAllListeners('error')
+  socket.on('error', onError)
+  socket.on('message', onMessage)
+  socket.on('ping', onPing)
+  socket.on('pong', onPong)
+  socket.on('close', onClose)
+}
+
+function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
+  connections.get(this)?.received(toBuffer(data), isBinary)
+}
+
+function onPing(this: WebSocket): void {
+  connections.get(this)?.pinged()
+}
+
+function onPong(this: WebSocket, data: Buffer): void {
+  connections.get(this)?.ponged(data)
+}
+
+function onError(this: WebSocket, error: Error): void {
+  connections.get(this)?.log.debug({ err: error }, 'socket error')
+}
+
+function onClose(this: WebSocket, code: number, reason: Buffer): void {
+  connections.get(this)?.closed(code, reason.toString())
+}
+
+/** With the default `binaryType` a message is one Buffer. */
+function toBuffer(data: RawData): Buffer {
+  if (Buffer.isBuffer(data)) return data
+  return Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data)
+}

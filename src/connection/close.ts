@@ -1,0 +1,25 @@
+import { fail } from '../errors.js'
+
+const MAX_REASON_BYTES = 123
+const SENDABLE = new Set([1000, 1001, 1008, 1011, 1012, 1013])
+
+/**
+ * May an application send this close code (RFC 6455, section 7.4)?
+ * @throws FST_WS_TICKET_INVALID_CLOSE_CODE
+ */
+export function checkCloseCode(code: number): number {
+  const isOwn = Number.isInteger(code) && code >= 3000 && code <= 4999
+  if (!isOwn && !SENDABLE.has(code)) throw fail('INVALID_CLOSE_CODE', [String(code)])
+  return code
+}
+
+/** A reason that fits into a close frame: at most 123 bytes, not cut inside of a character. */
+export function fitReason(reason: string): string {
+  const bytes = Buffer.from(reason)
+  if (bytes.length <= MAX_REASON_BYTES) return reason
+  // a character cut in two decodes to U+FFFD at the end
+  return bytes
+    .subarray(0, MAX_REASON_BYTES)
+    .toString()
+    .replace(/\uFFFD+$/, '')
+}

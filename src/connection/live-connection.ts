@@ -1,0 +1,326 @@
+import type { FastifyBaseLogger } from 'fastify'
+import type { WebSocket } from 'ws'
+import type { Clock } from '../clock.js'
+import { fail } from '../errors.js'
+import type { LimitedConnection } from '../message/limit.js'
+import type { Pipeline } from '../message/pipeline.js'
+import type { MessageCall } from '../message/reply.js'
+import type { ConnectionSettings } from '../options.js'
+import { CloseCode, encodeExpiring, encodeWelcome } from '../protocol.js'
+import type { EventEncoder } from '../publish/events.js'
+import type { Topics } from '../publish/topics.js'
+import type { User } from '../user.js'
+import { checkCloseCode, fitReason } from './close.js'
+import type { Connection } from './connection.js'
+import { Heartbeat } from './heartbeat.js'
+import { Session } from './session.js'
+
+/** Who was let in, and where. Nothing in it belongs to the HTTP request. */
+export interface Admission {
+  readonly id: string
+  readonly user: User
+  readonly userId: string
+  readonly context: unknown
+  readonly params: unknown
+  /** The concrete path, as a ticket is bound to it. */
+  readonly path: string
+  readonly origin: string | null
+  readonly ip: string
+  /** The address, IPv6 as its /64. */
+  readonly ipKey: string
+  readonly authenticatedUntil: number | null
+  /** Gives the connection's place back; called once, when it is closed. */
+  readonly release: () => void
+}
+
+/** What a route does for its connections. One for all of them, so that a connection holds no closures. */
+export interface ConnectionHost {
+  readonly settings: ConnectionSettings
+  readonly clock: Clock
+  readonly log: FastifyBaseLogger
+  readonly events: EventEncoder
+  readonly topics: Topics<LiveConnection>
+  /** Handles one frame of an open connection. Must not throw. */
+  receive(connection: LiveConnection, data: Buffer, isBinary: boolean): void
+  createPipeline(): Pipeline<MessageCall>
+  opened(connection: LiveConnection): unknown
+  closed(connection: LiveConnection, code: number, reason: string): void
+}
+
+/** `draining` finishes what runs and takes nothing new; `closing` waits for the peer's close frame. */
+type State = 'opening' | 'open' | 'draining' | 'closing' | 'closed'
+
+const TEXT = { binary: false }
+const NO_TOPICS: ReadonlySet<string> = new Set()
+
+/** One connection from the 101 to the last frame. */
+export class LiveConnection implements Connection, LimitedConnection {
+  readonly id: string
+  readonly userId: string
+  readonly params: unknown
+  readonly path: string
+  readonly origin: string | null
+  readonly ip: string
+  readonly ipKey: string
+  readonly #host: ConnectionHost
+  readonly #socket: WebSocket
+  readonly #release: () => void
+  readonly #session: Session
+  readonly #heartbeat: Heartbeat
+  #user: User
+  #context: unknown
+  #state: State = 'opening'
+  /** When the present state is given up: opening, draining or closing. */
+  #stateDueAt: number
+  #lastMessageAt: number
+  #closeCode: number | undefined
+  #closeReason = ''
+  #buckets: number[] | undefined
+  #topics: Set<string> | undefined
+  #pipeline: Pipeline<MessageCall> | undefined
+  #log: FastifyBaseLogger | undefined
+  #abort: AbortController | undefined
+
+  constructor(host: ConnectionHost, socket: WebSocket, admission: Admission) {
+    const now = host.clock.now()
+    this.#host = host
+    this.#socket = socket
+    this.id = admission.id
+    this.userId = admission.userId
+    this.params = admission.params
+    this.path = admission.path
+    this.origin = admission.origin
+    this.ip = admission.ip
+    this.ipKey = admission.ipKey
+    this.#user = admission.user
+    this.#context = admission.context
+    this.#release = admission.release
+    this.#session = new Session(host.clock, host.settings, admission.authenticatedUntil)
+    this.#heartbeat = new Heartbeat(host.settings, now)
+    this.#stateDueAt = now + host.settings.handlerTimeoutMs
+    this.#lastMessageAt = now
+  }
+
+  get user(): User {
+    return this.#user
+  }
+
+  get context(): unknown {
+    return this.#context
+  }
+
+  get topics(): ReadonlySet<string> {
+    return this.#topics ?? NO_TOPICS
+  }
+
+  get expiresAt(): number {
+    return this.#session.expiresAt
+  }
+
+  get log(): FastifyBaseLogger {
+    this.#log ??= this.#host.log.child({ connection: this.id })
+    return this.#log
+  }
+
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController()
+    if (this.#isEnding()) this.#abort.abort()
+    return this.#abort.signal
+  }
+
+  get buckets(): number[] {
+    this.#buckets ??= []
+    return this.#buckets
+  }
+
+  get pipeline(): Pipeline<MessageCall> {
+    this.#pipeline ??= this.#host.createPipeline()
+    return this.#pipeline
+  }
+
+  /** Takes messages, and may send. */
+  get isOpen(): boolean {
+    return this.#state === 'open'
+  }
+
+  /** Greets the client and lets the app prepare; no frame is handled until that is done. */
+  open(): void {
+    this.write(encodeWelcome(this.id, this.expiresAt))
+    let opened: unknown
+    try {
+      opened = this.#host.opened(this)
+    } catch (error) {
+      this.#openFailed(error)
+      return
+    }
+    if (!(opened instanceof Promise)) {
+      this.#openDone()
+      return
+    }
+    this.#socket.pause()
+    opened.then(
+      () => this.#openDone(),
+      (error) => this.#openFailed(error)
+    )
+  }
+
+  send(event: string, payload: unknown): boolean {
+    return this.write(this.#host.events.encode(event, payload))
+  }
+
+  /** Sends a frame that is ready; false when the connection is not there for it any more. */
+  write(frame: string | Buffer): boolean {
+    if (this.#isEnding()) return false
+    if (this.#isSlow()) {
+      this.end(CloseCode.slowConsumer, 'too slow a reader')
+      return false
+    }
+    this.#socket.send(frame, TEXT)
+    return true
+  }
+
+  subscribe(topic: string): void {
+    if (this.#isEnding()) return
+    this.#topics ??= new Set()
+    this.#topics.add(topic)
+    this.#host.topics.add(topic, this)
+  }
+
+  unsubscribe(topic: string): void {
+    this.#topics?.delete(topic)
+    this.#host.topics.remove(topic, this)
+  }
+
+  close(code: number = CloseCode.normal, reason = ''): void {
+    this.end(checkCloseCode(code), reason)
+  }
+
+  /** Closes with any code of the protocol; the peer has `closeTimeoutMs` to answer. */
+  end(code: number, reason: string): void {
+    if (this.#isEnding()) return
+    this.#enter('closing', this.#host.settings.closeTimeoutMs)
+    this.#closeCode = code
+    this.#closeReason = fitReason(reason)
+    this.#leaveTopics()
+    this.#pipeline?.clear()
+    this.#abort?.abort()
+    // a paused socket would not see the peer's close frame
+    this.#socket.resume()
+    this.#socket.close(code, this.#closeReason)
+  }
+
+  /** Closes after what is being handled is answered, at the latest after `closeTimeoutMs`. */
+  drain(code: number, reason: string): void {
+    if (this.#isEnding()) return
+    this.#closeCode = code
+    this.#closeReason = reason
+    this.#pipeline?.clear()
+    this.#enter('draining', this.#host.settings.closeTimeoutMs)
+    this.#endIfDrained(this.#host.clock.now())
+  }
+
+  /** The session of a new ticket takes the place of the old one. */
+  refresh(admission: Pick<Admission, 'user' | 'context' | 'authenticatedUntil'>): void {
+    this.#user = admission.user
+    this.#context = admission.context
+    this.#session.renew(admission.authenticatedUntil)
+  }
+
+  /** Does what is due. `ping` is the data for a ping in this round. */
+  tick(now: number, ping: Buffer): void {
+    if (this.#state === 'closed') return
+    if (this.#state === 'closing') return this.#terminateIfOverdue(now)
+    this.#pipeline?.expire(now)
+    if (this.#state === 'draining') return this.#endIfDrained(now)
+    if (this.#state === 'opening' && now >= this.#stateDueAt) return this.#openFailed(fail('HANDLER_TIMEOUT'))
+    if (this.#isSlow()) return this.end(CloseCode.slowConsumer, 'too slow a reader')
+    if (now - this.#lastMessageAt >= this.#host.settings.idleTimeoutMs) return this.end(CloseCode.unresponsive, 'idle')
+    this.#tickSession(now)
+    this.#tickHeartbeat(now, ping)
+  }
+
+  /** From the socket: a message. */
+  received(data: Buffer, isBinary: boolean): void {
+    if (this.#state !== 'open') return
+    const now = this.#host.clock.now()
+    // the round may be late; nothing is handled after the end all the same
+    if (this.#session.isExpired(now)) return this.end(CloseCode.sessionExpired, 'session expired')
+    this.#lastMessageAt = now
+    this.#host.receive(this, data, isBinary)
+  }
+
+  /** From the socket: a ping, which it has answered. */
+  pinged(): void {
+    if (this.#isSlow()) this.end(CloseCode.slowConsumer, 'too slow a reader')
+  }
+
+  /** From the socket: a pong. */
+  ponged(data: Buffer): void {
+    this.#heartbeat.ponged(data)
+  }
+
+  /** From the socket: it is closed. The one place where everything is given back. */
+  closed(code: number, reason: string): void {
+    this.#state = 'closed'
+    this.#leaveTopics()
+    this.#pipeline?.clear()
+    this.#release()
+    this.#abort?.abort()
+    this.#host.closed(this, this.#closeCode ?? code, this.#closeCode === undefined ? reason : this.#closeReason)
+  }
+
+  #openDone(): void {
+    if (this.#state !== 'opening') return
+    this.#state = 'open'
+    this.#socket.resume()
+  }
+
+  #openFailed(error: unknown): void {
+    if (this.#state !== 'opening') return
+    this.log.error({ err: error }, 'the connection could not be opened')
+    this.end(CloseCode.internalError, 'internal error')
+  }
+
+  #enter(state: State, timeoutMs: number): void {
+    this.#state = state
+    this.#stateDueAt = this.#host.clock.now() + timeoutMs
+  }
+
+  #terminateIfOverdue(now: number): void {
+    if (now >= this.#stateDueAt) this.#socket.terminate()
+  }
+
+  #endIfDrained(now: number): void {
+    const isIdle = this.#pipeline === undefined || this.#pipeline.isIdle
+    if (!isIdle && now < this.#stateDueAt) return
+    this.end(this.#closeCode ?? CloseCode.goingAway, this.#closeReason)
+  }
+
+  #tickSession(now: number): void {
+    const event = this.#session.takeEvent(now)
+    if (event === 'expired') this.end(CloseCode.sessionExpired, 'session expired')
+    if (event === 'notice') this.write(encodeExpiring(this.expiresAt))
+  }
+
+  #tickHeartbeat(now: number, ping: Buffer): void {
+    if (this.#isEnding()) return
+    const event = this.#heartbeat.due(now)
+    if (event === 'none') return
+    if (event === 'dead') return this.end(CloseCode.unresponsive, 'no pong')
+    this.#socket.ping(ping)
+    this.#heartbeat.pinged(ping, now)
+  }
+
+  #isEnding(): boolean {
+    return this.#state === 'closing' || this.#state === 'closed'
+  }
+
+  #isSlow(): boolean {
+    return this.#socket.bufferedAmount > this.#host.settings.maxBuffered
+  }
+
+  #leaveTopics(): void {
+    for (const topic of this.#topics ?? NO_TOPICS) this.#host.topics.remove(topic, this)
+    this.#topics = undefined
+  }
+}

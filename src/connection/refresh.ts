@@ -1,0 +1,39 @@
+import Type from 'typebox'
+import { Compile } from 'typebox/compile'
+import { fail } from '../errors.js'
+import type { MessageDefinition } from '../message/messages.js'
+import { compileSchema } from '../message/schema.js'
+import { type RedeemStage, redeem } from '../ticket/redeem.js'
+
+const payloadShape = Type.Object({ ticket: Type.String() }, { additionalProperties: false })
+const replyShape = Type.Object({ expiresAt: Type.Integer() }, { additionalProperties: false })
+const payloadValidator = Compile(payloadShape)
+
+/**
+ * `$refresh`: a new ticket of the same user for the same path extends the session on the open socket, with the claims
+ * and the context that the ticket was issued with. A ticket that is refused changes nothing.
+ */
+export function refreshMessage(stage: RedeemStage, route: string): MessageDefinition {
+  return {
+    payload: compileSchema(payloadShape),
+    reply: compileSchema(replyShape),
+    limit: undefined,
+    async handle(payload, connection) {
+      if (!payloadValidator.Check(payload)) throw fail('INVALID_PAYLOAD')
+      const presented = {
+        ticket: payload.ticket,
+        route,
+        path: connection.path,
+        origin: connection.origin,
+        ipKey: connection.ipKey,
+        connection: connection.id,
+        isRefresh: true
+      }
+      const record = await redeem(stage, presented, ({ userId }) => {
+        if (userId !== connection.userId) throw fail('INVALID_TICKET')
+      })
+      connection.refresh(record)
+      return { expiresAt: connection.expiresAt }
+    }
+  }
+}

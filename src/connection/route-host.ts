@@ -1,0 +1,87 @@
+import type { FastifyBaseLogger } from 'fastify'
+import type { Clock } from '../clock.js'
+import type { MessageTable } from '../message/messages.js'
+import { Pipeline } from '../message/pipeline.js'
+import { receive } from '../message/receive.js'
+import { type MessageCall, replyOutcomes } from '../message/reply.js'
+import type { ConnectionSettings } from '../options.js'
+import { EventEncoder } from '../publish/events.js'
+import { Topics } from '../publish/topics.js'
+import type { ConnectionHost, LiveConnection } from './live-connection.js'
+import { ConnectionRegistry } from './registry.js'
+
+/** The app's own part in the life of a connection. */
+export interface LifeCycleHooks {
+  onOpen?: (connection: LiveConnection) => unknown
+  onClose?: (connection: LiveConnection, code: number, reason: string) => unknown
+}
+
+export interface RouteHostOptions {
+  readonly id: string
+  readonly settings: ConnectionSettings
+  readonly clock: Clock
+  readonly log: FastifyBaseLogger
+  readonly table: MessageTable
+  readonly hooks: LifeCycleHooks
+}
+
+/** One route's connections, topics and messages: what all of its connections share. */
+export class RouteHost implements ConnectionHost {
+  readonly id: string
+  readonly settings: ConnectionSettings
+  readonly clock: Clock
+  readonly log: FastifyBaseLogger
+  readonly table: MessageTable
+  readonly events: EventEncoder
+  readonly topics = new Topics<LiveConnection>()
+  readonly registry = new ConnectionRegistry()
+  readonly #hooks: LifeCycleHooks
+  readonly #outcomes: ReturnType<typeof replyOutcomes>
+
+  constructor({ id, settings, clock, log, table, hooks }: RouteHostOptions) {
+    this.id = id
+    this.settings = settings
+    this.clock = clock
+    this.log = log
+    this.table = table
+    this.events = new EventEncoder(table.events, settings.maxBuffered)
+    this.#hooks = hooks
+    this.#outcomes = replyOutcomes(table.definitions, settings.maxBuffered)
+  }
+
+  receive(connection: LiveConnection, data: Buffer, isBinary: boolean): void {
+    receive(this, connection, data, isBinary)
+  }
+
+  createPipeline(): Pipeline<MessageCall> {
+    return new Pipeline(this.settings, this.#outcomes, () => this.clock.now())
+  }
+
+  opened(connection: LiveConnection): unknown {
+    return this.#hooks.onOpen?.(connection)
+  }
+
+  closed(connection: LiveConnection, code: number, reason: string): void {
+    this.registry.remove(connection)
+    void this.#runOnClose(connection, code, reason)
+  }
+
+  tick(now: number, ping: Buffer): void {
+    this.registry.tick(now, ping)
+    for (const limit of this.table.swept) limit.sweep(now)
+  }
+
+  /** Closes all connections after what they are handling is answered; resolves when the last is gone. */
+  drain(code: number, reason: string): Promise<void> {
+    for (const connection of this.registry.all()) connection.drain(code, reason)
+    return this.registry.whenEmpty()
+  }
+
+  async #runOnClose(connection: LiveConnection, code: number, reason: string): Promise<void> {
+    try {
+      await this.#hooks.onClose?.(connection, code, reason)
+    } catch (error) {
+      connection.log.error({ err: error }, 'onClose failed')
+    }
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * The contract of a route: which messages may come, what answers them, which events may go. No Node, no Fastify.
+ */
+import type { Static, TSchema } from 'typebox'
+
+/** A message from client to server. Without `reply` the answer's payload is `null`. */
+export interface MessageContract {
+  payload: TSchema
+  reply?: TSchema
+}
+
+/** What a route speaks: messages (client → server) and events (server → client), by type. */
+export interface Contract {
+  messages: Record<string, MessageContract>
+  events: Record<string, TSchema>
+}
+
+/**
+ * Declares what a route speaks. Types of handlers, `send` and `publish` are inferred from it.
+ * Objects are strict: a property that the schema does not name is refused, unless the schema says
+ * `additionalProperties` itself. Type names must not begin with `$`.
+ *
+ * @example
+ * const chat = defineContract({
+ *   messages: {
+ *     'chat.send': {
+ *       payload: Type.Object({ text: Type.String({ maxLength: 500 }) }),
+ *       reply: Type.Object({ id: Type.String() })
+ *     }
+ *   },
+ *   events: { 'chat.message': Type.Object({ text: Type.String() }) }
+ * })
+ */
+export function defineContract<
+  Messages extends Record<string, MessageContract> = Record<never, never>,
+  Events extends Record<string, TSchema> = Record<never, never>
+>(contract: { messages?: Messages; events?: Events }): { messages: Messages; events: Events }
+export function defineContract(contract: Partial<Contract>): Contract {
+  return Object.freeze({ messages: contract.messages ?? {}, events: contract.events ?? {} })
+}
+
+/** The names of a contract's messages. */
+export type MessageType<C extends Contract> = keyof C['messages'] & string
+
+/** The names of a contract's events. */
+export type EventType<C extends Contract> = keyof C['events'] & string
+
+/** What the client sends with a message. */
+export type MessagePayload<C extends Contract, T extends MessageType<C>> = Static<C['messages'][T]['payload']>
+
+/** What the server answers a message with. */
+export type MessageReply<C extends Contract, T extends MessageType<C>> = C['messages'][T] extends {
+  reply: infer Reply extends TSchema
+}
+  ? Static<Reply>
+  : void
+
+/** What the server sends with an event. */
+export type EventPayload<C extends Contract, T extends EventType<C>> = Static<C['events'][T]>

@@ -1,0 +1,118 @@
+import createError, { type FastifyError, type FastifyErrorConstructor } from '@fastify/error'
+import type { ValidationIssue } from './protocol.js'
+
+/** Every error of this package: HTTP status and message. The code is `FST_WS_TICKET_` and the name. */
+const table = {
+  // when the app starts
+  INVALID_OPTION: [500, 'Option %s'],
+  INVALID_CONTRACT: [500, 'Route %s: %s'],
+  MISSING_AUTHENTICATION: [500, 'There is nothing to authenticate with: register @fastify/jwt, or give the option authenticate.'],
+
+  // when the app publishes
+  UNKNOWN_EVENT: [500, "The contract has no event '%s'; it has: %s."],
+  INVALID_EVENT: [500, "The payload of event '%s' does not match its schema: %s."],
+  FRAME_TOO_LARGE: [500, 'A frame of %s bytes is larger than maxBuffered (%s); send less at once or raise it.'],
+  INVALID_CLOSE_CODE: [500, 'Close code %s can not be sent; use 1000, 1001, 1008, 1011 to 1013 or 3000 to 4999.'],
+
+  // asking for a ticket
+  UNAUTHENTICATED: [401, "Authentication failed; send a valid token as 'Authorization: Bearer <token>'."],
+  FORBIDDEN: [403, 'You may not open this connection.'],
+  UNSUPPORTED_MEDIA_TYPE: [415, "Send the request as 'Content-Type: application/json'."],
+  USER_CONNECTED: [409, 'You have as many connections as a user may have (%s); close one first.'],
+  TOO_MANY_TICKETS: [429, 'You have as many unused tickets as a user may have (%s); use one or wait.'],
+  STORE_FULL: [503, 'The server holds as many tickets as it may; try again later.'],
+
+  // asking for a ticket or an upgrade
+  TLS_REQUIRED: [403, 'A secure channel is required; use https: and wss:.'],
+  ORIGIN_REFUSED: [403, 'This origin is not allowed; the server must list it in allowedOrigins.'],
+  TOO_MANY_REQUESTS: [429, 'Too many requests; wait for as long as Retry-After says.'],
+  IP_CONNECTED: [429, 'There are as many connections from your address as there may be (%s).'],
+  SERVER_FULL: [503, 'The server has as many connections as it may have; try again later.'],
+  UNAVAILABLE: [503, 'The server can not do this now; try again later.'],
+
+  // upgrading
+  BAD_HANDSHAKE: [400, 'This is not a WebSocket handshake (RFC 6455, section 4.1): %s.'],
+  MISPLACED_TICKET: [400, "%s; offer the subprotocols 'fastify-ws-ticket.v1' and 'ticket.<ticket>'."],
+  INVALID_TICKET: [401, 'The ticket is not valid here; get a new one for this route and path.'],
+  NO_WEBSOCKET_ROUTE: [404, 'There is no WebSocket at this address.'],
+  UPGRADE_REQUIRED: [426, 'This address speaks WebSocket only; send a WebSocket handshake of version 13.'],
+  USER_CONNECTION_LIMIT: [429, 'You have as many connections as a user may have (%s).'],
+  TOO_MANY_HEADERS: [431, 'The request has more than %s headers.'],
+  CLOSING: [503, 'The server is going away; try again.'],
+
+  // frames
+  INVALID_JSON: [400, 'The frame is not acceptable JSON: %s.'],
+  INVALID_ENVELOPE: [400, 'A frame is { type, id?, payload? }, type a text and id a non-negative integer: %s.'],
+  INVALID_PAYLOAD: [400, 'The payload does not match the schema of this type; see errors.'],
+  UNKNOWN_TYPE: [404, 'This route has no message of that type.'],
+  RATE_LIMITED: [429, 'Too many messages; wait for retryAfter milliseconds.'],
+  TOO_MANY_IN_FLIGHT: [429, 'Too many messages are waiting for an answer; wait for one.'],
+  HANDLER_FAILED: [500, 'The server failed to handle the message.'],
+  HANDLER_TIMEOUT: [503, 'The message was not handled in time; it may still take effect.'],
+
+  // names in the log only
+  TICKET_REPLAYED: [401, 'A ticket was used again.']
+} as const satisfies Record<string, readonly [statusCode: number, message: string]>
+
+/** What every code of this package begins with. */
+export const CODE_PREFIX = 'FST_WS_TICKET_'
+
+/** The name of an error, its code without the prefix. */
+export type ErrorName = keyof typeof table
+
+/** The codes of this package's errors, in HTTP answers, in `$error` frames and in the log. */
+export type ErrorCode = `${typeof CODE_PREFIX}${ErrorName}`
+
+/** What an error carries besides its code, status and message. */
+export interface ErrorDetails {
+  /** Milliseconds to wait before the next try; becomes `Retry-After` or `retryAfter`. */
+  retryAfterMs?: number
+  /** HTTP headers of the answer, set by Fastify's error handling. */
+  headers?: Record<string, string>
+  /** What a schema objected to. */
+  errors?: ValidationIssue[]
+  /** What was thrown below; for the log, never for a client. */
+  cause?: unknown
+}
+
+export type TicketError = FastifyError & ErrorDetails & { statusCode: number }
+
+/** The code that stands for a name. */
+export function codeOf(name: ErrorName): ErrorCode {
+  return `${CODE_PREFIX}${name}`
+}
+
+/**
+ * Makes an error of the table. The values fill the places of its message in order.
+ *
+ * @example throw fail('TOO_MANY_TICKETS', [10], { retryAfterMs: 3000 })
+ */
+export function fail(name: ErrorName, values: readonly (string | number)[] = [], details: ErrorDetails = {}): TicketError {
+  const [statusCode] = table[name]
+  const error = constructorOf(name)(...values)
+  return Object.assign(error, { statusCode }, withHeaders(details))
+}
+
+type AnyArguments = FastifyErrorConstructor<{ code: string }, unknown[]>
+
+const constructors = new Map<ErrorName, AnyArguments>()
+
+function constructorOf(name: ErrorName): AnyArguments {
+  const known = constructors.get(name)
+  if (known) return known
+  const [statusCode, message] = table[name]
+  // only what the app itself did wrong is worth a stack trace; what a client did must stay cheap
+  const made = createError<unknown[]>(codeOf(name), message, statusCode, Error, statusCode === 500)
+  constructors.set(name, made)
+  return made
+}
+
+function withHeaders(details: ErrorDetails): ErrorDetails {
+  if (details.retryAfterMs === undefined) return details
+  return { ...details, headers: { ...details.headers, 'retry-after': retryAfterSeconds(details.retryAfterMs) } }
+}
+
+/** `Retry-After` counts whole seconds (RFC 9110, section 10.2.3); never less than one, so that it says to wait. */
+function retryAfterSeconds(ms: number): string {
+  return String(Math.max(1, Math.ceil(ms / 1000)))
+}

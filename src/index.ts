@@ -1,0 +1,25 @@
+export type { WsTicket } from './augmentation.js'
+export { type Clock, systemClock } from './clock.js'
+export type { Connection } from './connection/connection.js'
+export {
+  type Contract,
+  defineContract,
+  type EventPayload,
+  type EventType,
+  type MessageContract,
+  type MessagePayload,
+  type MessageReply,
+  type MessageType
+} from './contract.js'
+export type { ErrorCode } from './errors.js'
+export type { Handler, HandlerOptions, Handlers } from './message/handler.js'
+export type { Duration } from './option-schema.js'
+export type { Rate, RouteLimits, WsTicketOptions } from './options.js'
+export { wsTicket, wsTicket as default } from './plugin.js'
+export { CloseCode, type ErrorPayload, SUBPROTOCOL, type ValidationIssue } from './protocol.js'
+export type { Target } from './publish/bus.js'
+export type { Delivery, Disconnection, WsRoute } from './publish/publisher.js'
+export type { WsRouteOptions } from './route/route-options.js'
+export type { Stats } from './stats.js'
+export type { FindOutcome, IssueOutcome, TicketRecord, TicketStore } from './ticket/store.js'
+export type { Claims, User } from './user.js'

@@ -1,0 +1,122 @@
+import type { TSchema } from 'typebox'
+import type { LiveConnection } from '../connection/live-connection.js'
+import type { Contract } from '../contract.js'
+import { fail } from '../errors.js'
+import { type ConnectionSettings, parseRate } from '../options.js'
+import { CONTROL_PREFIX } from '../protocol.js'
+import { ConnectionLimit, type MessageLimit, SharedLimit, type SweptLimit } from './limit.js'
+import { compileSchema, type Validator } from './schema.js'
+
+/** One type of message, compiled when the route is declared. */
+export interface MessageDefinition {
+  readonly payload: Validator
+  readonly reply: Validator | undefined
+  readonly limit: MessageLimit | undefined
+  handle(payload: unknown, connection: LiveConnection): unknown
+}
+
+/** All that a route needs to know of its messages and events. */
+export interface MessageTable {
+  readonly definitions: ReadonlyMap<string, MessageDefinition>
+  readonly events: ReadonlyMap<string, Validator>
+  /** All messages of a connection. */
+  readonly limit: MessageLimit
+  /** Messages over a limit; when it is used up, the connection is closed. */
+  readonly violations: MessageLimit
+  /** Messages that are not acceptable; when it is used up, the connection is closed. */
+  readonly badMessages: MessageLimit
+  /** The limits among these whose state outlives connections. */
+  readonly swept: readonly SweptLimit[]
+}
+
+/** A handler of whatever contract, as it comes from the route's options. */
+type AnyHandler = (payload: never, connection: never) => unknown
+
+/**
+ * Compiles a contract and its handlers.
+ * @throws FST_WS_TICKET_INVALID_CONTRACT, FST_WS_TICKET_INVALID_OPTION
+ */
+export function compileMessages(route: string, contract: Contract, handlers: object, settings: ConnectionSettings): MessageTable {
+  const compiler = new MessageCompiler(route)
+  const limit = compiler.connectionLimit(settings.rateLimit)
+  const violations = compiler.connectionLimit(settings.limitViolations)
+  const badMessages = compiler.connectionLimit(settings.badMessages)
+  compiler.checkNames(contract, handlers)
+  const definitions = Object.entries(contract.messages).map(([type, message]) => {
+    return [type, compiler.definition(type, message, Reflect.get(handlers, type))] as const
+  })
+  const events = Object.entries(contract.events).map(([type, schema]) => [type, compiler.schema(type, schema)] as const)
+  return { definitions: new Map(definitions), events: new Map(events), limit, violations, badMessages, swept: compiler.swept }
+}
+
+class MessageCompiler {
+  readonly swept: SweptLimit[] = []
+  readonly #route: string
+  #connectionLimits = 0
+
+  constructor(route: string) {
+    this.#route = route
+  }
+
+  checkNames(contract: Contract, handlers: object): void {
+    const types = Object.keys(contract.messages)
+    const reserved = [...types, ...Object.keys(contract.events)].find((type) => type === '' || type.startsWith(CONTROL_PREFIX))
+    if (reserved !== undefined)
+      throw this.#invalid(`the type '${reserved}' is not allowed; use a name that does not begin with ${CONTROL_PREFIX}`)
+    const stray = Object.keys(handlers).find((type) => !types.includes(type))
+    if (stray !== undefined)
+      throw this.#invalid(`handlers has '${stray}', which is no message of the contract; it has: ${types.join(', ') || 'none'}`)
+  }
+
+  definition(type: string, message: { payload: TSchema; reply?: TSchema }, given: unknown): MessageDefinition {
+    const { handler, rateLimit } = this.#handlerOptions(type, given)
+    return {
+      payload: this.schema(`${type}, payload`, message.payload),
+      reply: message.reply && this.schema(`${type}, reply`, message.reply),
+      limit: rateLimit === undefined ? undefined : this.#typeLimit(type, rateLimit),
+      handle: (payload, connection) => Reflect.apply(handler, undefined, [payload, connection])
+    }
+  }
+
+  schema(where: string, schema: unknown): Validator {
+    if (typeof schema !== 'object' || schema === null) throw this.#invalid(`${where}: there is no schema; give a TypeBox schema`)
+    try {
+      return compileSchema(schema)
+    } catch (error) {
+      throw this.#invalid(`${where}: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+
+  connectionLimit(rate: ConstructorParameters<typeof ConnectionLimit>[0]): ConnectionLimit {
+    return new ConnectionLimit(rate, this.#connectionLimits++)
+  }
+
+  #typeLimit(type: string, { per = 'connection', ...rate }: { per?: unknown }): MessageLimit {
+    const where = `${this.#route}: rateLimit of '${type}'`
+    if (per === 'connection') return this.connectionLimit(parseRate(where, rate))
+    if (per !== 'user' && per !== 'ip') {
+      throw fail('INVALID_OPTION', [`${where}: 'per' is ${JSON.stringify(per)}; allowed: 'connection', 'user' or 'ip'.`])
+    }
+    const limit = new SharedLimit(parseRate(where, rate), per)
+    this.swept.push(limit)
+    return limit
+  }
+
+  #handlerOptions(type: string, given: unknown): { handler: AnyHandler; rateLimit?: object } {
+    if (isFunction(given)) return { handler: given }
+    const { handler, rateLimit, ...others } = Object.assign({ handler: undefined, rateLimit: undefined }, given)
+    if (!isFunction(handler)) throw this.#invalid(`there is no handler for '${type}'; give a function, or { handler, rateLimit? }`)
+    const [stray] = Object.keys(others)
+    if (stray !== undefined) throw this.#invalid(`the handler of '${type}' has the option '${stray}'; allowed: handler, rateLimit`)
+    if (rateLimit === undefined) return { handler }
+    return { handler, rateLimit: Object(rateLimit) }
+  }
+
+  #invalid(problem: string): Error {
+    return fail('INVALID_CONTRACT', [this.#route, problem])
+  }
+}
+
+function isFunction(value: unknown): value is AnyHandler {
+  return typeof value === 'function'
+}

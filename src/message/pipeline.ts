@@ -1,0 +1,111 @@
+/** A message on its way through its handler. */
+export interface Runnable {
+  /** Calls the handler; may throw, may answer with a promise. */
+  run(): unknown
+}
+
+/** What becomes of a call. Each call has exactly one outcome. None of these may throw. */
+export interface CallOutcomes<Call> {
+  succeeded(call: Call, result: unknown): void
+  failed(call: Call, error: unknown): void
+  timedOut(call: Call): void
+}
+
+interface PipelineSettings {
+  readonly inFlight: number
+  readonly maxQueued: number
+  readonly handlerTimeoutMs: number
+}
+
+interface Running<Call> {
+  readonly call: Call
+  readonly dueAt: number
+}
+
+/**
+ * The messages of one connection that are being handled: at most `inFlight` at a time, at most `maxQueued` waiting,
+ * started in the order in which they came.
+ */
+export class Pipeline<Call extends Runnable> {
+  readonly #settings: PipelineSettings
+  readonly #outcomes: CallOutcomes<Call>
+  readonly #now: () => number
+  readonly #running = new Set<Running<Call>>()
+  #waiting: Call[] = []
+
+  constructor(settings: PipelineSettings, outcomes: CallOutcomes<Call>, now: () => number) {
+    this.#settings = settings
+    this.#outcomes = outcomes
+    this.#now = now
+  }
+
+  get isIdle(): boolean {
+    return this.#running.size === 0
+  }
+
+  /** Takes a call in; false when there is no room. */
+  accept(call: Call): boolean {
+    if (this.#running.size < this.#settings.inFlight) {
+      this.#start(call)
+      return true
+    }
+    if (this.#waiting.length >= this.#settings.maxQueued) return false
+    this.#waiting.push(call)
+    return true
+  }
+
+  /** Gives up on handlers that have run too long; what they answer later is dropped. */
+  expire(now: number): void {
+    for (const running of this.#running) {
+      if (now < running.dueAt) continue
+      this.#running.delete(running)
+      this.#outcomes.timedOut(running.call)
+    }
+    this.#startWaiting()
+  }
+
+  /** Forgets what waits; what runs goes on. */
+  clear(): void {
+    this.#waiting = []
+  }
+
+  #start(call: Call): void {
+    let result: unknown
+    try {
+      result = call.run()
+    } catch (error) {
+      this.#outcomes.failed(call, error)
+      return
+    }
+    if (isPromiseLike(result)) this.#await(call, result)
+    else this.#outcomes.succeeded(call, result)
+  }
+
+  #await(call: Call, result: PromiseLike<unknown>): void {
+    const running = { call, dueAt: this.#now() + this.#settings.handlerTimeoutMs }
+    this.#running.add(running)
+    result.then(
+      (value) => this.#settle(running, () => this.#outcomes.succeeded(call, value)),
+      (error) => this.#settle(running, () => this.#outcomes.failed(call, error))
+    )
+  }
+
+  #settle(running: Running<Call>, report: () => void): void {
+    const isInTime = this.#running.delete(running)
+    if (!isInTime) return
+    report()
+    this.#startWaiting()
+  }
+
+  #startWaiting(): void {
+    while (this.#running.size < this.#settings.inFlight) {
+      const next = this.#waiting.shift()
+      if (!next) return
+      this.#start(next)
+    }
+  }
+}
+
+function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}

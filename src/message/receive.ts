@@ -1,0 +1,94 @@
+import type { Clock } from '../clock.js'
+import type { LiveConnection } from '../connection/live-connection.js'
+import { fail } from '../errors.js'
+import { type ClientFrame, CloseCode, encodeError } from '../protocol.js'
+import { checkEnvelope, salvageId } from './envelope.js'
+import { describeError } from './failure.js'
+import { parseJson } from './json.js'
+import type { MessageDefinition, MessageTable } from './messages.js'
+
+/** What receiving a frame needs of its route. */
+export interface ReceiveStage {
+  readonly table: MessageTable
+  readonly settings: { readonly maxPayload: number; readonly maxDepth: number }
+  readonly clock: Clock
+}
+
+/** Takes one frame of an open connection through all checks to its handler, and answers what it refuses. Never throws. */
+export function receive(stage: ReceiveStage, connection: LiveConnection, data: Buffer, isBinary: boolean): void {
+  try {
+    receiveFrame(stage, connection, data, isBinary)
+  } catch (error) {
+    // a schema's own check may throw
+    connection.log.error({ err: error }, 'a frame could not be checked')
+    answer(connection, undefined, error)
+  }
+}
+
+function receiveFrame(stage: ReceiveStage, connection: LiveConnection, data: Buffer, isBinary: boolean): void {
+  const { table, settings, clock } = stage
+  if (isBinary) return connection.end(CloseCode.unsupportedData, 'binary frames are not accepted')
+  if (data.length > settings.maxPayload) return connection.end(CloseCode.messageTooBig, 'message too big')
+
+  const now = clock.now()
+  const wait = table.limit.take(connection, now)
+  if (wait > 0) return refuseOverLimit(stage, connection, undefined, wait)
+
+  const frame = decode(data, settings.maxDepth)
+  if ('error' in frame) return refuseBad(stage, connection, frame.id, frame.error)
+
+  const { type, id, payload } = frame
+  const definition = table.definitions.get(type)
+  if (!definition) return refuseBad(stage, connection, id, fail('UNKNOWN_TYPE'))
+
+  const typeWait = definition.limit?.take(connection, now) ?? 0
+  if (typeWait > 0) return refuseOverLimit(stage, connection, id, typeWait)
+
+  if (!definition.payload.check(payload)) return refusePayload(stage, connection, id, definition, payload)
+
+  const call = { id, type, connection, run: () => definition.handle(payload, connection) }
+  if (!connection.pipeline.accept(call)) answer(connection, id, fail('TOO_MANY_IN_FLIGHT'))
+}
+
+function decode(data: Buffer, maxDepth: number): ClientFrame | { error: unknown; id: number | undefined } {
+  let value: unknown
+  try {
+    value = parseJson(data.toString(), maxDepth)
+    return checkEnvelope(value)
+  } catch (error) {
+    return { error, id: salvageId(value) }
+  }
+}
+
+function refuseOverLimit(stage: ReceiveStage, connection: LiveConnection, id: number | undefined, retryAfterMs: number): void {
+  answer(connection, id, fail('RATE_LIMITED', [], { retryAfterMs }))
+  const isOver = stage.table.violations.take(connection, stage.clock.now()) > 0
+  if (isOver) connection.end(CloseCode.limitsExceeded, 'limits exceeded too often')
+}
+
+/** Counts first, since to explain costs more than to check. */
+function refuseBad(stage: ReceiveStage, connection: LiveConnection, id: number | undefined, error: unknown): void {
+  if (isOneBadTooMany(stage, connection)) return
+  answer(connection, id, error)
+}
+
+function refusePayload(
+  stage: ReceiveStage,
+  connection: LiveConnection,
+  id: number | undefined,
+  definition: MessageDefinition,
+  payload: unknown
+): void {
+  if (isOneBadTooMany(stage, connection)) return
+  answer(connection, id, fail('INVALID_PAYLOAD', [], { errors: definition.payload.issues(payload) }))
+}
+
+function isOneBadTooMany(stage: ReceiveStage, connection: LiveConnection): boolean {
+  const isOver = stage.table.badMessages.take(connection, stage.clock.now()) > 0
+  if (isOver) connection.end(CloseCode.badMessages, 'too many bad messages')
+  return isOver
+}
+
+function answer(connection: LiveConnection, id: number | undefined, error: unknown): void {
+  connection.write(encodeError(id, describeError(error)))
+}

@@ -1,0 +1,45 @@
+import type { LiveConnection } from '../connection/live-connection.js'
+import { fail } from '../errors.js'
+import { encodeError, encodeReply } from '../protocol.js'
+import { describeError, isServerFault } from './failure.js'
+import type { MessageDefinition } from './messages.js'
+import type { CallOutcomes, Runnable } from './pipeline.js'
+
+/** A message of a connection that has passed all checks. */
+export interface MessageCall extends Runnable {
+  readonly id: number | undefined
+  readonly type: string
+  readonly connection: LiveConnection
+}
+
+/** Answers on its connection what the handler of a message returned or threw. */
+export function replyOutcomes(definitions: ReadonlyMap<string, MessageDefinition>, maxBytes: number): CallOutcomes<MessageCall> {
+  return {
+    succeeded(call, result) {
+      if (call.id === undefined) return
+      try {
+        call.connection.write(encodeChecked(call.id, result, definitions.get(call.type), maxBytes))
+      } catch (error) {
+        answerFailure(call, error)
+      }
+    },
+    failed: answerFailure,
+    timedOut: (call) => answerFailure(call, fail('HANDLER_TIMEOUT'))
+  }
+}
+
+function answerFailure({ connection, id, type }: MessageCall, error: unknown): void {
+  if (isServerFault(error)) connection.log.error({ err: error, type }, 'a message could not be handled')
+  connection.write(encodeError(id, describeError(error)))
+}
+
+/** @throws Error for a reply that does not match its schema, is circular, or too large */
+function encodeChecked(id: number, result: unknown, definition: MessageDefinition | undefined, maxBytes: number): string {
+  const schema = definition?.reply
+  if (schema && !schema.check(result)) {
+    throw Object.assign(new Error('the reply does not match its schema'), { issues: schema.issues(result) })
+  }
+  const frame = encodeReply(id, schema ? result : null)
+  if (frame.length > maxBytes) throw fail('FRAME_TOO_LARGE', [frame.length, maxBytes])
+  return frame
+}

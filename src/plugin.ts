@@ -1,0 +1,115 @@
+import fastifyHelmet from '@fastify/helmet'
+import fastifyRateLimit from '@fastify/rate-limit'
+import fastifyWebsocket from '@fastify/websocket'
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import { startRounds } from './connection/registry.js'
+import { fail } from './errors.js'
+import { parseOptions, type Settings, type WsTicketOptions } from './options.js'
+import { CloseCode } from './protocol.js'
+import { localBus } from './publish/bus.js'
+import { Hub } from './publish/hub.js'
+import { Publisher } from './publish/publisher.js'
+import { ipKeyOf, requestRate } from './request-rate.js'
+import { declareRoute } from './route/declare-route.js'
+import type { RouteScope } from './route/route-scope.js'
+import { guardWebSocketRoutes, isTicketUpgrade } from './route/websocket-routes.js'
+import { statsOf } from './stats.js'
+import { canAuthenticate } from './ticket/authenticate.js'
+import { callerOf } from './ticket/issue.js'
+import { MemoryTicketStore } from './ticket/memory-store.js'
+import { ConnectionLimits } from './upgrade/connection-limits.js'
+import { gateOf } from './upgrade/gate.js'
+
+/**
+ * The plugin. Registers @fastify/websocket, @fastify/rate-limit and @fastify/helmet where the app has not, and adds
+ * `app.wsRoute`, `app.wsTicket` and `request.isTicketUpgrade`.
+ *
+ * @example await app.register(wsTicket, { allowedOrigins: ['https://app.example.com'] })
+ * @throws FST_WS_TICKET_INVALID_OPTION, FST_WS_TICKET_MISSING_AUTHENTICATION
+ */
+export const wsTicket = fp(register, { name: 'fastify-ws-ticket', fastify: '5.x' })
+
+async function register(app: FastifyInstance, options: WsTicketOptions): Promise<void> {
+  const settings = parseOptions(options)
+  await registerFoundations(app, settings)
+  guardWebSocketRoutes(app)
+  const scope = createScope(app, settings)
+  const declaring = new Set<FastifyInstance>()
+  app.decorate('wsRoute', function (path, routeOptions) {
+    declaring.add(this)
+    return declareRoute(this, scope, path, routeOptions)
+  })
+  app.decorate('wsTicket', Object.assign(scope.publisher, { stats: () => statsOf(scope) }))
+  app.decorateRequest('isTicketUpgrade', {
+    getter() {
+      return isTicketUpgrade(scope.gate, this)
+    }
+  })
+  app.addHook('onReady', async () => {
+    for (const instance of declaring) checkAuthentication(instance, settings)
+    scope.gate.takeOver()
+  })
+  closeWithApp(app, scope)
+}
+
+async function registerFoundations(app: FastifyInstance, settings: Settings): Promise<void> {
+  if (!app.hasDecorator('websocketServer')) await app.register(fastifyWebsocket, { options: { maxPayload: settings.maxPayload } })
+  if (!app.hasDecorator('createRateLimit')) await app.register(fastifyRateLimit, { global: false })
+  if (!app.hasReplyDecorator('helmet')) await app.register(fastifyHelmet, { global: false })
+}
+
+/** The one place where concrete stores and buses are chosen. */
+function createScope(app: FastifyInstance, settings: Settings): RouteScope {
+  const { clock } = settings
+  const hub = new Hub(clock)
+  const bus = localBus((message) => hub.deliver(message))
+  const store = settings.store ?? new MemoryTicketStore(settings)
+  return {
+    settings,
+    log: app.log,
+    gate: gateOf(app.server, clock, settings),
+    store,
+    bus,
+    hub,
+    publisher: new Publisher({ bus, store }),
+    limits: new ConnectionLimits(settings.caps),
+    issuePerIp: requestRate(app, 'issue-ip', settings.issuePerIp, ipKeyOf),
+    issuePerUser: requestRate(app, 'issue-user', settings.issuePerUser, (request) => callerOf(request).userId),
+    upgradePerIp: requestRate(app, 'upgrade-ip', settings.upgradePerIp, ipKeyOf),
+    redeemStage: {
+      store,
+      log: app.log,
+      replayed(connection) {
+        if (settings.replay === 'log') return
+        bus.post({
+          kind: 'disconnect',
+          route: null,
+          target: { connection },
+          code: CloseCode.ticketReplayed,
+          reason: 'its ticket was used again'
+        })
+      }
+    },
+    sockets: app.websocketServer.clients,
+    hosts: new Set()
+  }
+}
+
+function checkAuthentication(instance: FastifyInstance, settings: Settings): void {
+  if (!canAuthenticate(settings, instance.hasRequestDecorator('jwtVerify'))) throw fail('MISSING_AUTHENTICATION')
+}
+
+/** Looks after connections until the app closes; then each is told to come back later (1012), and all is given back. */
+function closeWithApp(app: FastifyInstance, { settings, gate, hosts, hub, store, bus }: RouteScope): void {
+  const stopRounds = startRounds(settings.clock, () => [...hosts, hub])
+  app.addHook('preClose', async () => {
+    gate.close()
+    await Promise.all([...hosts].map((host) => host.drain(CloseCode.serviceRestart, 'the server restarts')))
+  })
+  app.addHook('onClose', async () => {
+    gate.end()
+    stopRounds()
+    await Promise.all([store.close(), bus.close()])
+  })
+}

@@ -1,0 +1,25 @@
+/** Whom something is sent to: all connections of a user, one connection, or all. */
+export type Target = { readonly user: string } | { readonly connection: string } | { readonly all: true }
+
+/** What goes from node to node. `route` null means all routes. Frames are serialized already. */
+export type BusMessage =
+  | { readonly kind: 'publish'; readonly route: string; readonly topic: string; readonly frame: Buffer }
+  | { readonly kind: 'send'; readonly route: string; readonly target: Target; readonly frame: Buffer }
+  | { readonly kind: 'disconnect'; readonly route: string | null; readonly target: Target; readonly code: number; readonly reason: string }
+
+/** What a bus hands messages to: the connections of this node. Answers how many it reached. */
+export type Deliver = (message: BusMessage) => number
+
+/**
+ * Carries messages to the connections of every node. Delivery to this node's is done before `post` returns.
+ */
+export interface Bus {
+  /** Answers how many connections of this node were reached. */
+  post(message: BusMessage): number
+  close(): Promise<void>
+}
+
+/** The bus of a single node. */
+export function localBus(deliver: Deliver): Bus {
+  return { post: deliver, close: async () => {} }
+}

@@ -1,0 +1,79 @@
+import type { Clock } from '../clock.js'
+import type { LiveConnection } from '../connection/live-connection.js'
+import type { ConnectionRegistry } from '../connection/registry.js'
+import type { BusMessage, Target } from './bus.js'
+import type { Topics } from './topics.js'
+
+/** What the hub needs of a route: its connections. */
+export interface HubRoute {
+  readonly id: string
+  readonly registry: ConnectionRegistry
+  readonly topics: Topics<LiveConnection>
+}
+
+/** How long a disconnect is remembered for those who are just arriving: longer than any handshake may take. */
+const MEMORY_MS = 60_000
+
+/** Delivers what the bus brings to the connections of this node. */
+export class Hub {
+  readonly #clock: Clock
+  readonly #routes = new Map<string, HubRoute>()
+  /** When a user or a connection was last disconnected, for upgrades that are past their ticket but not open yet. */
+  readonly #disconnectedAt = new Map<string, number>()
+  #allDisconnectedAt = Number.NEGATIVE_INFINITY
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  add(route: HubRoute): void {
+    this.#routes.set(route.id, route)
+  }
+
+  has(routeId: string): boolean {
+    return this.#routes.has(routeId)
+  }
+
+  /** Answers how many connections it reached. */
+  deliver(message: BusMessage): number {
+    if (message.kind === 'disconnect') return this.#disconnect(message)
+    const route = this.#routes.get(message.route)
+    if (!route) return 0
+    const receivers = message.kind === 'publish' ? route.topics.of(message.topic) : route.registry.find(message.target)
+    return writeToAll(receivers, message.frame)
+  }
+
+  /** Was this user or connection disconnected at that time or later? */
+  wasDisconnected(userId: string, connection: string, since: number): boolean {
+    const at = [this.#allDisconnectedAt, this.#disconnectedAt.get(`user ${userId}`), this.#disconnectedAt.get(`connection ${connection}`)]
+    return at.some((time) => time !== undefined && time >= since)
+  }
+
+  tick(now: number): void {
+    for (const [key, at] of this.#disconnectedAt) {
+      if (now - at > MEMORY_MS) this.#disconnectedAt.delete(key)
+    }
+  }
+
+  #disconnect({ route, target, code, reason }: Extract<BusMessage, { kind: 'disconnect' }>): number {
+    this.#remember(target)
+    const routes = [...this.#routes.values()].filter(({ id }) => route === null || id === route)
+    const connections = routes.flatMap(({ registry }) => registry.find(target))
+    for (const connection of connections) connection.end(code, reason)
+    return connections.length
+  }
+
+  #remember(target: Target): void {
+    const now = this.#clock.now()
+    if ('all' in target) this.#allDisconnectedAt = now
+    else this.#disconnectedAt.set('user' in target ? `user ${target.user}` : `connection ${target.connection}`, now)
+  }
+}
+
+function writeToAll(connections: Iterable<LiveConnection>, frame: Buffer): number {
+  let reached = 0
+  for (const connection of connections) {
+    if (connection.write(frame)) reached++
+  }
+  return reached
+}

@@ -1,0 +1,151 @@
+import { checkCloseCode } from '../connection/close.js'
+import type { Connection } from '../connection/connection.js'
+import type { LiveConnection } from '../connection/live-connection.js'
+import type { ConnectionRegistry } from '../connection/registry.js'
+import type { Contract, EventPayload, EventType } from '../contract.js'
+import { fail } from '../errors.js'
+import { CloseCode } from '../protocol.js'
+import type { TicketStore } from '../ticket/store.js'
+import type { Bus, Target } from './bus.js'
+import type { EventEncoder } from './events.js'
+
+/** How many connections were reached on this node. */
+export interface Delivery {
+  readonly delivered: number
+}
+
+/** What a disconnect did: connections closed on this node, unused tickets voided. */
+export interface Disconnection {
+  readonly disconnected: number
+  readonly ticketsVoided: number
+}
+
+/** A WebSocket route, for publishing to its connections from anywhere in the app. */
+export interface WsRoute<C extends Contract = Contract, Context = unknown, Params = unknown> {
+  /**
+   * Sends an event to all connections that are subscribed to the topic. The frame is built once.
+   * @throws FST_WS_TICKET_UNKNOWN_EVENT, FST_WS_TICKET_INVALID_EVENT, FST_WS_TICKET_FRAME_TOO_LARGE
+   */
+  publish<T extends EventType<C>>(topic: string, event: T, payload: EventPayload<C, T>): Delivery
+
+  /**
+   * Sends an event to all connections of a user, to one connection, or to all.
+   * @throws as `publish`
+   */
+  send<T extends EventType<C>>(target: Target, event: T, payload: EventPayload<C, T>): Delivery
+
+  /**
+   * Closes all connections of a user, one connection, or all, and voids the unused tickets of the user, or all.
+   * Connections are closed before it returns; the promise tells when the tickets are void.
+   *
+   * @param code default 4403, on which a client does not come back by itself
+   * @throws FST_WS_TICKET_INVALID_CLOSE_CODE
+   */
+  disconnect(target: Target, code?: number): Promise<Disconnection>
+
+  /** The open connections on this node. */
+  connections(): Connection<C, Context, Params>[]
+}
+
+/** What publishing needs of a route. */
+export interface PublishingRoute {
+  readonly id: string
+  readonly events: EventEncoder
+  readonly registry: ConnectionRegistry
+}
+
+export interface PublishStage {
+  readonly bus: Bus
+  readonly store: TicketStore
+}
+
+/** The publishing side of one route. */
+export class RoutePublisher {
+  readonly #stage: PublishStage
+  readonly #route: PublishingRoute
+
+  constructor(stage: PublishStage, route: PublishingRoute) {
+    this.#stage = stage
+    this.#route = route
+  }
+
+  publish(topic: string, event: string, payload: unknown): Delivery {
+    const frame = this.#route.events.encode(event, payload, topic)
+    return { delivered: this.#stage.bus.post({ kind: 'publish', route: this.#route.id, topic, frame }) }
+  }
+
+  send(target: Target, event: string, payload: unknown): Delivery {
+    const frame = this.#route.events.encode(event, payload)
+    return { delivered: this.#stage.bus.post({ kind: 'send', route: this.#route.id, target, frame }) }
+  }
+
+  disconnect(target: Target, code?: number): Promise<Disconnection> {
+    return disconnect(this.#stage, this.#route.id, target, code)
+  }
+
+  connections(): LiveConnection[] {
+    return this.#route.registry.all()
+  }
+
+  has(event: string): boolean {
+    return this.#route.events.has(event)
+  }
+}
+
+/** The publishing side of all routes together: an event goes through every route whose contract has it. */
+export class Publisher {
+  readonly #stage: PublishStage
+  readonly #routes: RoutePublisher[] = []
+
+  constructor(stage: PublishStage) {
+    this.#stage = stage
+  }
+
+  add(route: RoutePublisher): void {
+    this.#routes.push(route)
+  }
+
+  publish(topic: string, event: string, payload: unknown): Delivery {
+    return sum(this.#routesWith(event).map((route) => route.publish(topic, event, payload)))
+  }
+
+  send(target: Target, event: string, payload: unknown): Delivery {
+    return sum(this.#routesWith(event).map((route) => route.send(target, event, payload)))
+  }
+
+  disconnect(target: Target, code?: number): Promise<Disconnection> {
+    return disconnect(this.#stage, null, target, code)
+  }
+
+  connections(): LiveConnection[] {
+    return this.#routes.flatMap((route) => route.connections())
+  }
+
+  #routesWith(event: string): RoutePublisher[] {
+    const routes = this.#routes.filter((route) => route.has(event))
+    if (routes.length === 0) throw fail('UNKNOWN_EVENT', [event, 'no route with it'])
+    return routes
+  }
+}
+
+function sum(deliveries: Delivery[]): Delivery {
+  return { delivered: deliveries.reduce((total, { delivered }) => total + delivered, 0) }
+}
+
+function disconnect(
+  { bus, store }: PublishStage,
+  route: string | null,
+  target: Target,
+  code: number = CloseCode.disconnected
+): Promise<Disconnection> {
+  const disconnected = bus.post({ kind: 'disconnect', route, target, code: checkCloseCode(code), reason: 'disconnected by the server' })
+  const done = voidTickets(store, target).then((ticketsVoided) => ({ disconnected, ticketsVoided }))
+  // whoever does not wait for the tickets must not crash the process when the store fails
+  done.catch(() => {})
+  return done
+}
+
+async function voidTickets(store: TicketStore, target: Target): Promise<number> {
+  if ('connection' in target) return 0
+  return await store.voidUser('user' in target ? target.user : null)
+}

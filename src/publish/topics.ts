@@ -1,0 +1,24 @@
+/** Who is subscribed to which topic of a route. An empty topic is forgotten. */
+export class Topics<Subscriber> {
+  readonly #subscribers = new Map<string, Set<Subscriber>>()
+
+  add(topic: string, subscriber: Subscriber): void {
+    const subscribers = this.#subscribers.get(topic)
+    if (subscribers) subscribers.add(subscriber)
+    else this.#subscribers.set(topic, new Set([subscriber]))
+  }
+
+  remove(topic: string, subscriber: Subscriber): void {
+    const subscribers = this.#subscribers.get(topic)
+    if (!subscribers?.delete(subscriber)) return
+    if (subscribers.size === 0) this.#subscribers.delete(topic)
+  }
+
+  of(topic: string): Iterable<Subscriber> {
+    return this.#subscribers.get(topic) ?? []
+  }
+
+  get size(): number {
+    return this.#subscribers.size
+  }
+}

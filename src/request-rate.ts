@@ -1,0 +1,40 @@
+import { normalizeIP } from '@fastify/rate-limit'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { fail } from './errors.js'
+import type { RateSettings } from './options.js'
+
+/** Refuses a request that is over the limit. */
+export type RequestRate = (request: FastifyRequest) => Promise<void>
+
+/** The client's address as limits count it: IPv6 as its /64, mapped IPv4 as IPv4. */
+export function ipKeyOf(request: FastifyRequest): string {
+  // a request whose socket is gone already has no address
+  return normalizeIP(String(request.ip))
+}
+
+/**
+ * A limit on HTTP requests, kept by @fastify/rate-limit in the store that the app gave it.
+ *
+ * @param name tells the keys of this limit from those of others, since a shared store keeps them all in one place
+ * @returns what throws FST_WS_TICKET_TOO_MANY_REQUESTS with `Retry-After`, or FST_WS_TICKET_UNAVAILABLE when the store fails
+ */
+export function requestRate(
+  app: FastifyInstance,
+  name: string,
+  rate: RateSettings,
+  keyOf: (request: FastifyRequest) => string
+): RequestRate {
+  const check = app.createRateLimit({
+    max: rate.max,
+    timeWindow: rate.timeWindowMs,
+    keyGenerator: (request) => `fastify-ws-ticket:${name}:${keyOf(request)}`
+  })
+  return async (request) => {
+    const result = await check(request).catch((error: unknown) => {
+      request.log.error({ err: error }, 'the rate limit could not be checked')
+      throw fail('UNAVAILABLE', [], { retryAfterMs: 1000, cause: error })
+    })
+    if (result.isAllowed || !result.isExceeded) return
+    throw fail('TOO_MANY_REQUESTS', [], { retryAfterMs: result.ttl })
+  }
+}

@@ -1,0 +1,82 @@
+import type { FastifyInstance } from 'fastify'
+import { refreshMessage } from '../connection/refresh.js'
+import { RouteHost } from '../connection/route-host.js'
+import { fail } from '../errors.js'
+import { compileMessages, type MessageTable } from '../message/messages.js'
+import { type ConnectionSettings, parseRouteLimits } from '../options.js'
+import { ControlType } from '../protocol.js'
+import { RoutePublisher } from '../publish/publisher.js'
+import { ConnectionLimits } from '../upgrade/connection-limits.js'
+import { type AnyRouteOptions, type SplitOptions, splitOptions } from './route-options.js'
+import type { RouteScope } from './route-scope.js'
+import { declareTicketRoute } from './ticket-route.js'
+import { declareUpgradeRoute } from './upgrade-route.js'
+
+/**
+ * Declares what `app.wsRoute` stands for: `POST <path>/ticket` and the upgrade at `GET <path>`.
+ * @throws FST_WS_TICKET_INVALID_OPTION, FST_WS_TICKET_INVALID_CONTRACT
+ */
+export function declareRoute(app: FastifyInstance, scope: RouteScope, path: string, options: AnyRouteOptions): RoutePublisher {
+  const address = `${app.prefix}${path}`
+  const { own, fastify, limits } = splitOptions(address, options)
+  checkFunctions(address, own)
+  const { connection, caps } = parseRouteLimits(address, scope.settings, limits)
+  const id = withConstraints(address, fastify.constraints)
+  const host = new RouteHost({
+    id,
+    settings: connection,
+    clock: scope.settings.clock,
+    log: app.log,
+    table: messageTable(id, own, connection, scope),
+    hooks: own
+  })
+  const route = {
+    id,
+    path,
+    fastify,
+    schema: own.schema ?? {},
+    limits: new ConnectionLimits(caps, scope.limits),
+    authorize: own.authorize ?? (() => null)
+  }
+  declareTicketRoute(app, scope, route)
+  declareUpgradeRoute(app, scope, route, host)
+  scope.hub.add(host)
+  scope.hosts.add(host)
+  const publisher = new RoutePublisher(scope, host)
+  scope.publisher.add(publisher)
+  return publisher
+}
+
+/** Routes of one address may differ by constraints (host, version); their tickets must too. */
+function withConstraints(address: string, constraints: object | undefined): string {
+  if (constraints === undefined) return address
+  const parts = Object.entries(constraints).map(([name, value]) => `${name}=${String(value)}`)
+  return `${address} ${parts.sort().join(' ')}`
+}
+
+function messageTable(
+  id: string,
+  { contract, handlers }: SplitOptions['own'],
+  settings: ConnectionSettings,
+  scope: RouteScope
+): MessageTable {
+  if (!isObject(contract) || !isObject(contract.messages) || !isObject(contract.events)) {
+    throw fail('INVALID_CONTRACT', [id, 'contract is missing; give what defineContract returns'])
+  }
+  if (!isObject(handlers)) throw fail('INVALID_CONTRACT', [id, 'handlers is missing; give an object with a handler for each message'])
+  const table = compileMessages(id, contract, handlers, settings)
+  const definitions = new Map(table.definitions).set(ControlType.refresh, refreshMessage(scope.redeemStage, id))
+  return { ...table, definitions }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
+function checkFunctions(route: string, own: SplitOptions['own']): void {
+  for (const name of ['authorize', 'onOpen', 'onClose'] as const) {
+    const value: unknown = own[name]
+    if (value === undefined || typeof value === 'function') continue
+    throw fail('INVALID_OPTION', [`${route}: '${name}' is ${JSON.stringify(value)}; allowed: a function.`])
+  }
+}

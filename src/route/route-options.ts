@@ -1,0 +1,98 @@
+import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
+import type { Static, TSchema } from 'typebox'
+import type { Connection } from '../connection/connection.js'
+import type { Contract } from '../contract.js'
+import { fail } from '../errors.js'
+import type { Handlers } from '../message/handler.js'
+import { type RouteLimits, routeOptionNames } from '../options.js'
+
+/** The parameters that a path names: `'/rooms/:room'` has `{ room: string }`. */
+export type PathParams<Path extends string> = Path extends `${infer Head}/${infer Tail}`
+  ? PathParams<Head> & PathParams<Tail>
+  : Path extends `:${infer Name}?`
+    ? { [N in ParamName<Name>]?: string }
+    : Path extends `:${infer Name}`
+      ? { [N in ParamName<Name>]: string }
+      : Path extends '*'
+        ? { '*': string }
+        : unknown
+
+/** `:id(^\\d+$)` names `id`. */
+type ParamName<Text extends string> = Text extends `${infer Name}(${string}` ? Name : Text
+
+/** The type of `connection.params`: what `schema.params` says, else what the path says. */
+export type ParamsOf<Path extends string, Params> = [Params] extends [TSchema] ? Static<Params> : PathParams<Path>
+
+/** The options of Fastify's own routes; they hold for the ticket route and the upgrade alike. */
+export type FastifyRouteOptions = Pick<
+  RouteShorthandOptions,
+  'onRequest' | 'preParsing' | 'preValidation' | 'preHandler' | 'onError' | 'config' | 'constraints' | 'errorHandler' | 'logLevel'
+>
+
+/** What `app.wsRoute(path, options)` takes. */
+export interface WsRouteOptions<C extends Contract, Context, Path extends string, Params> extends FastifyRouteOptions, RouteLimits {
+  /** What the route speaks; see `defineContract`. */
+  contract: C
+  /** A handler for each message of the contract. */
+  handlers: Handlers<C, Context, ParamsOf<Path, Params>>
+  /**
+   * May the caller connect? Runs when a ticket is asked for, with `request.user` verified. Throw an error with a
+   * `statusCode`, or return false (403), to refuse. What it returns, plain JSON, becomes `connection.context`.
+   */
+  authorize?: (request: FastifyRequest<{ Params: ParamsOf<Path, Params> }>) => Context | false | Promise<Context | false>
+  /** Runs after `$welcome`, before the first message is handled. When it fails the connection is closed with 1011. */
+  onOpen?: (connection: Connection<C, Context, ParamsOf<Path, Params>>) => void | Promise<void>
+  /** Runs once when the connection is closed, with the close code and reason. */
+  onClose?: (connection: Connection<C, Context, ParamsOf<Path, Params>>, code: number, reason: string) => void | Promise<void>
+  /** Schemas of the path's parameters and the query, and what @fastify/swagger shows of the ticket route. */
+  schema?: RouteSchema<Params>
+}
+
+export interface RouteSchema<Params> {
+  params?: Params
+  querystring?: object
+  headers?: object
+  tags?: string[]
+  summary?: string
+  description?: string
+  operationId?: string
+  security?: readonly { [scheme: string]: readonly string[] }[]
+  hide?: boolean
+}
+
+/** A route's options whatever its contract. */
+export type AnyRouteOptions = WsRouteOptions<Contract, unknown, string, unknown>
+
+const OWN = ['contract', 'handlers', 'authorize', 'onOpen', 'onClose', 'schema'] as const
+const FASTIFY = [
+  'onRequest',
+  'preParsing',
+  'preValidation',
+  'preHandler',
+  'onError',
+  'config',
+  'constraints',
+  'errorHandler',
+  'logLevel'
+] as const
+
+/** The options of a route, sorted by whom they are for. */
+export interface SplitOptions {
+  readonly own: Pick<AnyRouteOptions, (typeof OWN)[number]>
+  readonly fastify: FastifyRouteOptions
+  readonly limits: RouteLimits
+}
+
+/** @throws FST_WS_TICKET_INVALID_OPTION for an option that nobody knows */
+export function splitOptions(route: string, options: AnyRouteOptions): SplitOptions {
+  const known: ReadonlySet<string> = new Set([...OWN, ...FASTIFY, ...routeOptionNames])
+  const stray = Object.keys(options).find((name) => !known.has(name))
+  if (stray !== undefined) throw fail('INVALID_OPTION', [`${route}: '${stray}' is not known; allowed: ${[...known].join(', ')}.`])
+  return { own: pick(options, OWN), fastify: pick(options, FASTIFY), limits: pick(options, routeOptionNames) }
+}
+
+/** The options of these names that are given. */
+function pick<T extends object, K extends keyof T>(options: T, names: readonly K[]): Pick<T, K> {
+  const given = names.filter((name) => options[name] !== undefined).map((name) => ({ [name]: options[name] }))
+  return Object.assign({}, ...given)
+}

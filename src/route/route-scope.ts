@@ -1,0 +1,31 @@
+import type { FastifyBaseLogger } from 'fastify'
+import type { WebSocket } from 'ws'
+import type { RouteHost } from '../connection/route-host.js'
+import type { Settings } from '../options.js'
+import type { Bus } from '../publish/bus.js'
+import type { Hub } from '../publish/hub.js'
+import type { Publisher } from '../publish/publisher.js'
+import type { RequestRate } from '../request-rate.js'
+import type { RedeemStage } from '../ticket/redeem.js'
+import type { TicketStore } from '../ticket/store.js'
+import type { ConnectionLimits } from '../upgrade/connection-limits.js'
+import type { UpgradeGate } from '../upgrade/gate.js'
+
+/** What all routes of one registration of the plugin share. */
+export interface RouteScope {
+  readonly settings: Settings
+  readonly log: FastifyBaseLogger
+  readonly gate: UpgradeGate
+  readonly store: TicketStore
+  readonly bus: Bus
+  readonly hub: Hub
+  readonly publisher: Publisher
+  readonly limits: ConnectionLimits
+  readonly issuePerIp: RequestRate
+  readonly issuePerUser: RequestRate
+  readonly upgradePerIp: RequestRate
+  readonly redeemStage: RedeemStage
+  /** All sockets of @fastify/websocket. */
+  readonly sockets: Set<WebSocket>
+  readonly hosts: Set<RouteHost>
+}

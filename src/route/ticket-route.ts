@@ -1,0 +1,41 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { checkCaller, fillEmptyBody, type IssueStage, issue, ticketSchema } from '../ticket/issue.js'
+import type { ConnectionLimits } from '../upgrade/connection-limits.js'
+import { before } from './hooks.js'
+import type { FastifyRouteOptions, RouteSchema } from './route-options.js'
+import type { RouteScope } from './route-scope.js'
+
+const BODY_LIMIT = 4096
+
+/** What both routes of an address need to know of it. */
+export interface DeclaredRoute {
+  readonly id: string
+  readonly path: string
+  readonly fastify: FastifyRouteOptions
+  readonly schema: RouteSchema<unknown>
+  readonly limits: ConnectionLimits
+  readonly authorize: IssueStage['authorize']
+}
+
+/** `POST <path>/ticket`. */
+export function declareTicketRoute(app: FastifyInstance, scope: RouteScope, route: DeclaredRoute): void {
+  const stage: IssueStage = {
+    route: route.id,
+    settings: scope.settings,
+    store: scope.store,
+    limits: route.limits,
+    perIp: scope.issuePerIp,
+    perUser: scope.issuePerUser,
+    authorize: route.authorize
+  }
+  app.route({
+    ...route.fastify,
+    method: 'POST',
+    url: `${route.path.replace(/\/$/, '')}/ticket`,
+    bodyLimit: BODY_LIMIT,
+    schema: { ...ticketSchema, ...route.schema },
+    onRequest: before(async (request: FastifyRequest) => checkCaller(stage, request), route.fastify.onRequest),
+    preParsing: before(fillEmptyBody, route.fastify.preParsing),
+    handler: (request, reply) => issue(stage, request, reply)
+  })
+}

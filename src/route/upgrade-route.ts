@@ -1,0 +1,38 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { RouteHost } from '../connection/route-host.js'
+import { checkUpgrade, handshakeOf } from '../upgrade/admit.js'
+import { type OpenStage, openConnection } from '../upgrade/open.js'
+import { redactingSerializer } from '../upgrade/redact.js'
+import { before } from './hooks.js'
+import type { RouteScope } from './route-scope.js'
+import type { DeclaredRoute } from './ticket-route.js'
+import { withStage } from './websocket-routes.js'
+
+/** The upgrade at `GET <path>`. */
+export function declareUpgradeRoute(app: FastifyInstance, scope: RouteScope, route: DeclaredRoute, host: RouteHost): void {
+  const stage: OpenStage = {
+    ...scope.redeemStage,
+    route: route.id,
+    settings: scope.settings,
+    gate: scope.gate,
+    limits: route.limits,
+    perIp: scope.upgradePerIp,
+    wasDisconnected: (userId, connection, since) => scope.hub.wasDisconnected(userId, connection, since),
+    host,
+    sockets: scope.sockets
+  }
+  const { params, querystring, headers } = route.schema
+  app.route({
+    ...route.fastify,
+    method: 'GET',
+    url: route.path,
+    exposeHeadRoute: false,
+    config: withStage(route.fastify.config, stage),
+    schema: { hide: true, ...(params ? { params } : {}), ...(querystring && { querystring }), ...(headers && { headers }) },
+    logSerializers: { req: redactingSerializer(app.log) },
+    onRequest: before(async (request: FastifyRequest) => checkUpgrade(stage, request), route.fastify.onRequest),
+    // what is no upgrade is refused there already
+    handler: async (request) => void handshakeOf(stage, request),
+    wsHandler: (socket, request) => openConnection(stage, socket, request)
+  })
+}

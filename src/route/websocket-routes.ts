@@ -1,0 +1,62 @@
+import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
+import { fail } from '../errors.js'
+import type { UpgradeGate } from '../upgrade/gate.js'
+import { type OpenStage, redeemAndUpgrade } from '../upgrade/open.js'
+
+/** Where a route of ours carries its stage, in Fastify's `config`. */
+const kStage = Symbol('fastify-ws-ticket.stage')
+
+/** Whether a route is for WebSockets, in Fastify's `config`. */
+const kIsWebSocket = Symbol('fastify-ws-ticket.is-websocket')
+
+interface MarkedConfig {
+  [kStage]?: OpenStage
+  [kIsWebSocket]?: boolean
+}
+
+/** A route's config with what makes it a route of ours. */
+export function withStage<Config extends object>(config: Config | undefined, stage: OpenStage): Config & MarkedConfig {
+  return Object.assign({}, config, { [kStage]: stage })
+}
+
+/** Is this request an upgrade of a route of ours, and still under way? */
+export function isTicketUpgrade(gate: UpgradeGate, request: FastifyRequest): boolean {
+  return marksOf(request.routeOptions.config)[kStage] !== undefined && gate.handshakeOf(request.raw) !== undefined
+}
+
+/**
+ * Sees to it that an upgrade is answered 101 on WebSocket routes only, and on ours only once the ticket is redeemed.
+ * Must be called after @fastify/websocket is registered, since it works on the handlers which that has made.
+ */
+export function guardWebSocketRoutes(app: FastifyInstance): void {
+  app.addHook('onRoute', (route) => {
+    route.config = Object.assign({}, route.config, { [kIsWebSocket]: Boolean(route.websocket ?? route.wsHandler) })
+    const { [kStage]: stage } = marksOf(route.config)
+    if (stage) redeemFirst(route, stage)
+  })
+  app.addHook('onRequest', async (request, reply) => {
+    if (!request.ws) return
+    reply.header('connection', 'close')
+    if (!isWebSocketRoute(request)) throw fail('NO_WEBSOCKET_ROUTE')
+  })
+}
+
+function redeemFirst(route: RouteOptions, stage: OpenStage): void {
+  const { handler } = route
+  route.handler = async function (request, reply) {
+    if (!request.ws) return handler.call(this, request, reply)
+    return redeemAndUpgrade(stage, request, reply, () => handler.call(this, request, reply))
+  }
+}
+
+function isWebSocketRoute(request: FastifyRequest): boolean {
+  const isMarked = marksOf(request.routeOptions.config)[kIsWebSocket]
+  if (isMarked !== undefined) return isMarked
+  // declared before this plugin: @fastify/websocket hides its routes from the documentation, and no other sign is left
+  const schema: unknown = request.routeOptions.schema
+  return typeof schema === 'object' && schema !== null && 'hide' in schema && schema.hide === true
+}
+
+function marksOf(config: unknown): MarkedConfig {
+  return Object(config)
+}

@@ -1,0 +1,160 @@
+import { Readable } from 'node:stream'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
+import { fail } from '../errors.js'
+import type { Settings } from '../options.js'
+import { SUBPROTOCOL, TICKET_PROTOCOL_PREFIX } from '../protocol.js'
+import { ipKeyOf, type RequestRate } from '../request-rate.js'
+import type { ConnectionLimits } from '../upgrade/connection-limits.js'
+import { checkOrigin } from '../upgrade/origin.js'
+import { checkSecureChannel } from '../upgrade/secure-channel.js'
+import { authenticate, type Caller } from './authenticate.js'
+import { pathOf } from './path.js'
+import type { TicketRecord, TicketStore } from './store.js'
+import { createTicket, hashTicket } from './ticket.js'
+
+/** What issuing a ticket needs. */
+export interface IssueStage {
+  readonly route: string
+  readonly settings: Settings
+  readonly store: TicketStore
+  readonly limits: ConnectionLimits
+  readonly perIp: RequestRate
+  /** Counts the user that `callerOf` tells. */
+  readonly perUser: RequestRate
+  /** The route's own check; what it returns becomes the connection's context. */
+  readonly authorize: (request: FastifyRequest) => unknown
+}
+
+const errorSchema = Type.Object(
+  {
+    statusCode: Type.Optional(Type.Integer()),
+    code: Type.Optional(Type.String()),
+    error: Type.Optional(Type.String()),
+    message: Type.Optional(Type.String())
+  },
+  { additionalProperties: true }
+)
+
+/** The schema of the ticket route, for @fastify/swagger and for validation. */
+export const ticketSchema = {
+  summary: 'Issues a ticket for one WebSocket connection',
+  body: Type.Object(
+    {
+      refresh: Type.Optional(
+        Type.String({ maxLength: 64, description: 'The id of an open connection whose session the ticket is to extend' })
+      )
+    },
+    { additionalProperties: false }
+  ),
+  response: {
+    201: Type.Object(
+      {
+        ticket: Type.String({ description: 'Single use; 43 base64url characters' }),
+        expiresIn: Type.Integer({ description: 'Seconds for which the ticket is good' }),
+        protocols: Type.Array(Type.String(), { description: 'The subprotocols to open the WebSocket with' })
+      },
+      { description: 'A ticket' }
+    ),
+    400: { ...errorSchema, description: 'The body is not acceptable' },
+    401: { ...errorSchema, description: 'Not authenticated' },
+    403: { ...errorSchema, description: 'Not allowed, or from an origin that is not allowed' },
+    409: { ...errorSchema, description: 'The user has as many connections as allowed' },
+    415: { ...errorSchema, description: 'The content type is not application/json' },
+    429: { ...errorSchema, description: 'Too many requests, tickets, or connections from this address' },
+    503: { ...errorSchema, description: 'The server can not take more connections now' }
+  }
+}
+
+const callers = new WeakMap<FastifyRequest, Caller>()
+
+/** Who asks; known once {@link checkCaller} has passed. */
+export function callerOf(request: FastifyRequest): Caller {
+  const caller = callers.get(request)
+  if (!caller) throw fail('UNAUTHENTICATED')
+  return caller
+}
+
+/** Everything that can be checked before the body is read, cheapest first. */
+export async function checkCaller(stage: IssueStage, request: FastifyRequest): Promise<void> {
+  checkSecureChannel(request, stage.settings)
+  checkOrigin(request.headers.origin, stage.settings)
+  checkContentType(request)
+  await stage.perIp(request)
+  callers.set(request, await authenticate(request, stage.settings))
+  await stage.perUser(request)
+}
+
+const EMPTY_OBJECT = '{}'
+
+/** A request without a body is as good as one with an empty object. */
+export async function fillEmptyBody(request: FastifyRequest, _reply: FastifyReply, payload: Readable): Promise<Readable> {
+  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers
+  if (encoding !== undefined || Number(length ?? 0) !== 0) return payload
+  // Fastify compares the two
+  request.headers['content-length'] = String(EMPTY_OBJECT.length)
+  return Readable.from([Buffer.from(EMPTY_OBJECT)])
+}
+
+/** Only JSON: a form of a foreign page can't send it without asking first (OWASP, Cross-Site Request Forgery). */
+function checkContentType(request: FastifyRequest): void {
+  const [type = ''] = (request.headers['content-type'] ?? '').split(';')
+  if (type.trim().toLowerCase() !== 'application/json') throw fail('UNSUPPORTED_MEDIA_TYPE')
+}
+
+/** Issues a ticket: the handler of the ticket route. */
+export async function issue(stage: IssueStage, request: FastifyRequest, reply: FastifyReply): Promise<object> {
+  const { settings, store, limits } = stage
+  const caller = callerOf(request)
+  const context = await authorize(stage, request)
+  const refreshes = refreshOf(request.body)
+  if (refreshes === null) limits.checkRoom(ipKeyOf(request), caller.userId)
+  const ttlMs = Math.min(settings.ticketTtlMs, (caller.authenticatedUntil ?? Number.POSITIVE_INFINITY) - settings.clock.wall())
+  const record = asJson({
+    user: caller.user,
+    userId: caller.userId,
+    context,
+    route: stage.route,
+    path: pathOf(request.params),
+    origin: request.headers.origin ?? null,
+    ip: settings.bindTicketToIp ? ipKeyOf(request) : null,
+    refreshes,
+    authenticatedUntil: caller.authenticatedUntil
+  })
+  const ticket = createTicket()
+  await keep(store, request, hashTicket(ticket), record, ttlMs, settings.maxTicketsPerUser)
+  reply.code(201).header('cache-control', 'no-store')
+  return { ticket, expiresIn: Math.floor(ttlMs / 1000), protocols: [SUBPROTOCOL, TICKET_PROTOCOL_PREFIX + ticket] }
+}
+
+async function authorize(stage: IssueStage, request: FastifyRequest): Promise<unknown> {
+  const context: unknown = await stage.authorize(request)
+  if (context === false) throw fail('FORBIDDEN')
+  return context ?? null
+}
+
+async function keep(
+  store: TicketStore,
+  request: FastifyRequest,
+  hash: string,
+  record: TicketRecord,
+  ttlMs: number,
+  perUser: number
+): Promise<void> {
+  const result = await store.issue(hash, record, ttlMs).catch((error: unknown) => {
+    request.log.error({ err: error }, 'the ticket store failed')
+    throw fail('UNAVAILABLE', [], { retryAfterMs: 1000, cause: error })
+  })
+  if (result.outcome === 'user-full') throw fail('TOO_MANY_TICKETS', [perUser], { retryAfterMs: result.retryAfterMs })
+  if (result.outcome === 'full') throw fail('STORE_FULL', [], { retryAfterMs: result.retryAfterMs })
+}
+
+function refreshOf(body: unknown): string | null {
+  if (typeof body !== 'object' || body === null || !('refresh' in body)) return null
+  return typeof body.refresh === 'string' ? body.refresh : null
+}
+
+/** As it will come back from any store; whatever is not JSON fails here and not on the day another store is used. */
+function asJson(record: TicketRecord): TicketRecord {
+  return JSON.parse(JSON.stringify(record))
+}

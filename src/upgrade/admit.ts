@@ -1,0 +1,128 @@
+import { randomUUID } from 'node:crypto'
+import type { FastifyRequest } from 'fastify'
+import type { Admission } from '../connection/live-connection.js'
+import { fail } from '../errors.js'
+import type { Settings } from '../options.js'
+import { SUBPROTOCOL } from '../protocol.js'
+import { ipKeyOf, type RequestRate } from '../request-rate.js'
+import { pathOf } from '../ticket/path.js'
+import { type RedeemStage, redeem } from '../ticket/redeem.js'
+import { isTicketFormat } from '../ticket/ticket.js'
+import type { ConnectionLimits } from './connection-limits.js'
+import type { UpgradeGate } from './gate.js'
+import { checkVersionAndKey, type Handshake } from './handshake.js'
+import { checkOrigin } from './origin.js'
+import { redactTicket } from './redact.js'
+import { checkSecureChannel } from './secure-channel.js'
+
+/** What letting an upgrade in needs. */
+export interface AdmitStage extends RedeemStage {
+  readonly route: string
+  readonly settings: Settings
+  readonly gate: UpgradeGate
+  readonly limits: ConnectionLimits
+  readonly perIp: RequestRate
+  /** Was the user or the connection disconnected since? */
+  wasDisconnected(userId: string, connection: string, since: number): boolean
+}
+
+/** The checked part of a handshake: the ticket that it carries. */
+const tickets = new WeakMap<Handshake, string>()
+
+/** The handshake of an upgrade that is still under way. */
+export function handshakeOf(stage: AdmitStage, request: FastifyRequest): Handshake {
+  const handshake = stage.gate.handshakeOf(request.raw)
+  if (!handshake) throw fail('UPGRADE_REQUIRED', [], { headers: { upgrade: 'websocket', connection: 'upgrade' } })
+  return handshake
+}
+
+/** Everything that can be checked before the app's own hooks, cheapest first. The ticket is not looked at but in form. */
+export async function checkUpgrade(stage: AdmitStage, request: FastifyRequest): Promise<void> {
+  const handshake = handshakeOf(stage, request)
+  const queryTicket = takeQueryTicket(request)
+  checkVersionAndKey(request.raw)
+  checkSecureChannel(request, stage.settings)
+  checkOrigin(request.headers.origin, stage.settings)
+  const ticket = theTicket(stage.settings, handshake, queryTicket, request)
+  await stage.perIp(request)
+  handshake.hold(stage.limits.takeTotal())
+  handshake.hold(stage.limits.takeIp(ipKeyOf(request)))
+  if (!isTicketFormat(ticket)) throw fail('INVALID_TICKET')
+  tickets.set(handshake, ticket)
+}
+
+/**
+ * Redeems the ticket, after everything else that can refuse.
+ * @returns undefined when the client is gone or was told otherwise meanwhile
+ */
+export async function admit(stage: AdmitStage, request: FastifyRequest): Promise<Admission | undefined> {
+  const handshake = handshakeOf(stage, request)
+  const id = randomUUID()
+  const ipKey = ipKeyOf(request)
+  const presented = {
+    ticket: tickets.get(handshake) ?? '',
+    route: stage.route,
+    path: pathOf(request.params),
+    origin: request.headers.origin ?? null,
+    ipKey,
+    connection: id,
+    isRefresh: false
+  }
+  const record = await redeem(stage, presented, ({ userId }) => {
+    stage.gate.checkOpen()
+    handshake.hold(stage.limits.takeUser(userId))
+  })
+  if (!handshake.isPending) {
+    handshake.release()
+    return undefined
+  }
+  stage.gate.checkOpen()
+  if (stage.wasDisconnected(record.userId, id, handshake.startedAt)) throw fail('INVALID_TICKET')
+  return {
+    id,
+    user: record.user,
+    userId: record.userId,
+    context: record.context,
+    params: { ...Object(request.params) },
+    path: presented.path,
+    origin: presented.origin,
+    ip: request.ip,
+    ipKey,
+    authenticatedUntil: record.authenticatedUntil,
+    release: handshake.handOver()
+  }
+}
+
+function theTicket(
+  { ticketInQuery, ticketInSubprotocol }: Settings,
+  { offeredTickets }: Handshake,
+  queryTicket: unknown,
+  request: FastifyRequest
+): string {
+  if (queryTicket !== undefined && !ticketInQuery) throw fail('MISPLACED_TICKET', ['A ticket in the query is not accepted'])
+  if (offeredTickets.length > 0 && !ticketInSubprotocol) throw fail('MISPLACED_TICKET', ['A ticket in a subprotocol is not accepted here'])
+  if (Array.isArray(queryTicket)) throw fail('MISPLACED_TICKET', ['There is more than one ticket'])
+  const offered = [...offeredTickets, ...(queryTicket === undefined ? [] : [queryTicket])]
+  if (offered.length > 1) throw fail('MISPLACED_TICKET', ['There is more than one ticket'])
+  checkSubprotocol(request, queryTicket === undefined)
+  return String(offered[0] ?? '')
+}
+
+/** A client that offers subprotocols must be answered with one, and ours is the only one there is. */
+function checkSubprotocol(request: FastifyRequest, isRequired: boolean): void {
+  const offered = request.headers['sec-websocket-protocol']
+  if (offered === undefined && !isRequired) return
+  const names = (offered ?? '').split(',').map((name) => name.trim())
+  if (!names.includes(SUBPROTOCOL)) throw fail('BAD_HANDSHAKE', [`the subprotocol '${SUBPROTOCOL}' is not offered`])
+  request.raw.headers['sec-websocket-protocol'] = SUBPROTOCOL
+}
+
+/** Takes the ticket out of the query and the URL, so that no hook and no log sees it. */
+function takeQueryTicket(request: FastifyRequest): unknown {
+  const query = request.query
+  if (typeof query !== 'object' || query === null || !('ticket' in query)) return undefined
+  const { ticket } = query
+  delete query.ticket
+  request.raw.url = redactTicket(request.raw.url ?? '')
+  return ticket
+}

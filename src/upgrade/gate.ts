@@ -1,0 +1,193 @@
+import { IncomingMessage, type Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Clock } from '../clock.js'
+import { fail, type TicketError } from '../errors.js'
+import { handBack } from './hand-back.js'
+import { findHandshakeFault, Handshake, mentionsWebSocket } from './handshake.js'
+import { completeInjected } from './injected.js'
+import { refuseSocket } from './refusal.js'
+
+const ROUND_MS = 250
+
+export interface GateSettings {
+  readonly maxPendingHandshakes: number
+  readonly handshakeTimeoutMs: number
+  readonly maxHeaders: number
+}
+
+type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+
+/**
+ * Owns the sockets of a server's upgrades from the first event, since after it none of Node's own timeouts holds.
+ * Each is refused, or handed on to the listeners that were there (among them that of @fastify/websocket); one that is
+ * neither answered nor opened in time is answered 503, and destroyed.
+ */
+export class UpgradeGate {
+  readonly #server: Server
+  readonly #clock: Clock
+  #settings: GateSettings
+  #listeners: UpgradeListener[] = []
+  #isClosing = false
+  #stopRounds: (() => void) | undefined
+  readonly #pending = new Set<Handshake>()
+  readonly #byRequest = new WeakMap<IncomingMessage, Handshake>()
+
+  constructor(server: Server, clock: Clock, settings: GateSettings) {
+    this.#server = server
+    this.#clock = clock
+    this.#settings = settings
+  }
+
+  get pending(): number {
+    return this.#pending.size
+  }
+
+  /** Takes smaller limits over; a server has one gate, whose limits are the smallest that were asked for. */
+  tighten(settings: GateSettings): void {
+    this.#settings = {
+      maxPendingHandshakes: Math.min(this.#settings.maxPendingHandshakes, settings.maxPendingHandshakes),
+      handshakeTimeoutMs: Math.min(this.#settings.handshakeTimeoutMs, settings.handshakeTimeoutMs),
+      maxHeaders: Math.min(this.#settings.maxHeaders, settings.maxHeaders)
+    }
+  }
+
+  /** Steps in front of all listeners for upgrades that the server has by now. */
+  takeOver(): void {
+    const listeners = this.#server.listeners('upgrade').filter((listener) => listener !== this.#onUpgrade)
+    for (const listener of listeners) {
+      const upgradeListener: UpgradeListener = (...event) => Reflect.apply(listener, this.#server, event)
+      this.#listeners.push(upgradeListener)
+    }
+    this.#server.removeAllListeners('upgrade')
+    this.#server.on('upgrade', this.#onUpgrade)
+  }
+
+  /** The handshake of a request that is still under way; undefined for every other request. */
+  handshakeOf(request: IncomingMessage): Handshake | undefined {
+    const handshake = this.#byRequest.get(request)
+    return handshake?.isPending ? handshake : undefined
+  }
+
+  /** The socket has become a WebSocket and is somebody else's from now on. */
+  settle(handshake: Handshake): void {
+    handshake.state = 'settled'
+    this.#forget(handshake)
+  }
+
+  /** @throws FST_WS_TICKET_CLOSING once the server is going away */
+  checkOpen(): void {
+    if (this.#isClosing) throw closing()
+  }
+
+  /** From now on every upgrade is refused. */
+  close(): void {
+    this.#isClosing = true
+  }
+
+  /** Ends what is still under way. */
+  end(): void {
+    for (const { socket } of this.#pending) socket.destroy()
+    this.#stopRounds?.()
+    this.#stopRounds = undefined
+  }
+
+  readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    if (!(request instanceof IncomingMessage)) completeInjected(request, socket)
+    const handshake = this.#begin(request, socket)
+    const refusal = this.#findRefusal(request)
+    if (refusal) return this.#refuse(handshake, refusal)
+    if (!mentionsWebSocket(request)) {
+      this.settle(handshake)
+      return handBack(this.#server, request, socket, head)
+    }
+    this.#handOn(request, socket, head)
+    this.#review(handshake)
+  }
+
+  #findRefusal(request: IncomingMessage): TicketError | undefined {
+    if (this.#isClosing) return closing()
+    if (this.#pending.size > this.#settings.maxPendingHandshakes) return fail('UNAVAILABLE', [], { retryAfterMs: 1000 })
+    const fault = findHandshakeFault(request, this.#settings.maxHeaders)
+    return fault?.statusCode === 431 || mentionsWebSocket(request) ? fault : undefined
+  }
+
+  #begin(request: IncomingMessage, socket: Duplex): Handshake {
+    const handshake = new Handshake(request, socket, this.#clock.now(), this.#closed)
+    this.#pending.add(handshake)
+    this.#byRequest.set(request, handshake)
+    this.#stopRounds ??= this.#clock.every(ROUND_MS, this.#round)
+    return handshake
+  }
+
+  /** Whoever takes a socket listens for its errors, as Node has taken its own listener off. One may take it. */
+  #handOn(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const listening = socket.listenerCount('error')
+    for (const listener of this.#listeners) {
+      listener(request, socket, head)
+      if (socket.listenerCount('error') > listening) return
+    }
+  }
+
+  #refuse(handshake: Handshake, error: TicketError): void {
+    handshake.state = 'refused'
+    refuseSocket(handshake.socket, error)
+  }
+
+  /** Who reads from the socket has taken it over; what is answered otherwise is a refusal, and over. */
+  #review(handshake: Handshake): void {
+    const { socket } = handshake
+    if (socket.listenerCount('data') > 0) return this.settle(handshake)
+    if (bytesWritten(socket) > 0 && handshake.state === 'pending') {
+      handshake.state = 'refused'
+      socket.end(() => socket.destroy())
+    }
+  }
+
+  readonly #round = (): void => {
+    const dueBefore = this.#clock.now() - this.#settings.handshakeTimeoutMs
+    for (const handshake of this.#pending) {
+      const wasRefused = handshake.state === 'refused'
+      this.#review(handshake)
+      if (handshake.startedAt > dueBefore) continue
+      if (wasRefused) handshake.socket.destroy()
+      if (handshake.state === 'pending') this.#refuse(handshake, fail('UNAVAILABLE', [], { retryAfterMs: 1000 }))
+    }
+  }
+
+  readonly #closed = (handshake: Handshake): void => {
+    this.#forget(handshake)
+    handshake.release()
+  }
+
+  #forget(handshake: Handshake): void {
+    handshake.leaveSocket()
+    this.#pending.delete(handshake)
+    this.#byRequest.delete(handshake.request)
+    if (this.#pending.size > 0) return
+    this.#stopRounds?.()
+    this.#stopRounds = undefined
+  }
+}
+
+function closing(): TicketError {
+  return fail('CLOSING', [], { retryAfterMs: 1000 })
+}
+
+/** How much was answered so far; a socket that is not the network's does not say. */
+function bytesWritten(socket: Duplex): number {
+  return 'bytesWritten' in socket && typeof socket.bytesWritten === 'number' ? socket.bytesWritten : 0
+}
+
+const gates = new WeakMap<Server, UpgradeGate>()
+
+/** The gate of a server; it has one, however often the plugin is registered. */
+export function gateOf(server: Server, clock: Clock, settings: GateSettings): UpgradeGate {
+  const known = gates.get(server)
+  if (known) {
+    known.tighten(settings)
+    return known
+  }
+  const gate = new UpgradeGate(server, clock, settings)
+  gates.set(server, gate)
+  return gate
+}

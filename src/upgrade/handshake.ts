@@ -1,0 +1,129 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { fail, type TicketError } from '../errors.js'
+import { SUBPROTOCOL, TICKET_PROTOCOL_PREFIX } from '../protocol.js'
+import { isTicketFormat } from '../ticket/ticket.js'
+
+/** `refused`: answered or given up; `settled`: the socket is somebody's WebSocket. */
+type HandshakeState = 'pending' | 'refused' | 'settled'
+
+/** One upgrade, from the first event to the 101 or the refusal. */
+export class Handshake {
+  readonly request: IncomingMessage
+  readonly socket: Duplex
+  readonly startedAt: number
+  /** The tickets that were offered as subprotocols; taken out of the request, so that nothing can echo or log them. */
+  readonly offeredTickets: readonly string[]
+  state: HandshakeState = 'pending'
+  readonly #releases: (() => void)[] = []
+  readonly #onClosed: () => void
+
+  /** Guards the socket until it is left: an error destroys it, and its end is told once. */
+  constructor(request: IncomingMessage, socket: Duplex, startedAt: number, onClosed: (handshake: Handshake) => void) {
+    this.request = request
+    this.socket = socket
+    this.startedAt = startedAt
+    this.#onClosed = () => onClosed(this)
+    socket.on('error', destroy)
+    socket.on('close', this.#onClosed)
+    this.offeredTickets = takeTickets(request)
+  }
+
+  get isPending(): boolean {
+    return this.state === 'pending' && !this.socket.destroyed
+  }
+
+  leaveSocket(): void {
+    this.socket.removeListener('error', destroy)
+    this.socket.removeListener('close', this.#onClosed)
+  }
+
+  /** Something that the handshake holds until it is refused, or the connection until it is closed. */
+  hold(release: () => void): void {
+    this.#releases.push(release)
+  }
+
+  /** Gives back what is held. */
+  release(): void {
+    for (const release of this.#releases.splice(0)) release()
+  }
+
+  /** Hands what is held over: the answer gives it back, and holds on to nothing of the request. */
+  handOver(): () => void {
+    const releases = this.#releases.splice(0)
+    return () => {
+      for (const release of releases.splice(0)) release()
+    }
+  }
+}
+
+/** Is this an upgrade to WebSocket and to nothing else? */
+export function asksForWebSocket(request: IncomingMessage): boolean {
+  return request.headers.upgrade?.toLowerCase() === 'websocket'
+}
+
+/** Does this upgrade name WebSocket at all? */
+export function mentionsWebSocket(request: IncomingMessage): boolean {
+  return /\bwebsocket\b/i.test(request.headers.upgrade ?? '')
+}
+
+/**
+ * What is wrong with a request as a WebSocket handshake, before any route is looked for.
+ */
+export function findHandshakeFault(request: IncomingMessage, maxHeaders: number): TicketError | undefined {
+  const { headers, method, httpVersion } = request
+  if (countHeaders(request) > maxHeaders) return fail('TOO_MANY_HEADERS', [maxHeaders])
+  if (method !== 'GET') return fail('BAD_HANDSHAKE', ['the method is not GET'])
+  if (httpVersion !== '1.1') return fail('BAD_HANDSHAKE', ['the HTTP version is not 1.1'])
+  if (!asksForWebSocket(request)) return fail('BAD_HANDSHAKE', ["the Upgrade header is not 'websocket'"])
+  if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0) {
+    return fail('BAD_HANDSHAKE', ['it has a body'])
+  }
+  return undefined
+}
+
+const KEY_FORMAT = /^[+/0-9A-Za-z]{22}==$/
+
+/**
+ * Checks version and key of a handshake on a route of ours.
+ * @throws FST_WS_TICKET_UPGRADE_REQUIRED, FST_WS_TICKET_BAD_HANDSHAKE
+ */
+export function checkVersionAndKey({ headers }: IncomingMessage): void {
+  if (String(headers['sec-websocket-version']) !== '13') {
+    throw fail('UPGRADE_REQUIRED', [], { headers: { upgrade: 'websocket', 'sec-websocket-version': '13' } })
+  }
+  if (!KEY_FORMAT.test(headers['sec-websocket-key'] ?? '')) throw fail('BAD_HANDSHAKE', ['Sec-WebSocket-Key is not 16 bytes of base64'])
+}
+
+/** Node joins a header that comes more than once; `rawHeaders` is what came. */
+function countHeaders({ rawHeaders }: IncomingMessage): number {
+  return rawHeaders.length / 2
+}
+
+function takeTickets(request: IncomingMessage): string[] {
+  const header = request.headers['sec-websocket-protocol']
+  if (header === undefined) return []
+  const offered = header.split(',').map((name) => name.trim())
+  const isOurs = offered.includes(SUBPROTOCOL)
+  const tickets = offered.filter((name) => isTicketProtocol(name, isOurs))
+  if (tickets.length === 0) return []
+  const kept = isOurs ? SUBPROTOCOL : offered.filter((name) => !tickets.includes(name)).join(', ')
+  request.headers['sec-websocket-protocol'] = kept
+  redactRawHeaders(request.rawHeaders, kept)
+  return tickets.map((name) => name.slice(TICKET_PROTOCOL_PREFIX.length))
+}
+
+/** Beside our subprotocol anything that claims to be a ticket is one; by itself only what looks like one. */
+function isTicketProtocol(name: string, isOurs: boolean): boolean {
+  return name.startsWith(TICKET_PROTOCOL_PREFIX) && (isOurs || isTicketFormat(name.slice(TICKET_PROTOCOL_PREFIX.length)))
+}
+
+function redactRawHeaders(rawHeaders: string[], kept: string): void {
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.toLowerCase() === 'sec-websocket-protocol') rawHeaders[i + 1] = kept
+  }
+}
+
+function destroy(this: Duplex): void {
+  this.destroy()
+}

@@ -1,0 +1,22 @@
+import { EventEmitter } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+
+/**
+ * `injectWS` gives a plain object for a request: no socket, no raw headers, no events. Fills in what Fastify and the
+ * checks of an upgrade read, as `inject` does for its requests: the peer is 127.0.0.1.
+ */
+export function completeInjected(request: IncomingMessage, socket: Duplex): void {
+  const emitter = new EventEmitter()
+  const missing = {
+    socket: Object.assign(socket, { remoteAddress: '127.0.0.1' }),
+    rawHeaders: Object.entries(request.headers).flatMap(([name, value]) => [name, String(value)]),
+    on: emitter.on.bind(emitter),
+    once: emitter.once.bind(emitter),
+    removeListener: emitter.removeListener.bind(emitter),
+    emit: emitter.emit.bind(emitter)
+  }
+  for (const [name, value] of Object.entries(missing)) {
+    if (!(name in request)) Object.defineProperty(request, name, { value, writable: true, configurable: true })
+  }
+}

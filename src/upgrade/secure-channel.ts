@@ -1,0 +1,24 @@
+import { BlockList, isIP } from 'node:net'
+import type { FastifyRequest } from 'fastify'
+import { fail } from '../errors.js'
+import type { Settings } from '../options.js'
+
+const loopback = new BlockList()
+loopback.addSubnet('127.0.0.0', 8, 'ipv4')
+loopback.addAddress('::1', 'ipv6')
+
+/**
+ * Refuses a request that came in clear, except from this machine. What a proxy's headers may claim of scheme and
+ * address is for Fastify's `trustProxy` to say.
+ * @throws FST_WS_TICKET_TLS_REQUIRED
+ */
+export function checkSecureChannel(request: FastifyRequest, settings: Settings): void {
+  if (settings.allowInsecure || request.protocol === 'https' || isLoopback(request.ip)) return
+  throw fail('TLS_REQUIRED')
+}
+
+function isLoopback(ip: string): boolean {
+  // a request whose socket is gone already has no address
+  const version = isIP(ip)
+  return version !== 0 && loopback.check(ip, version === 6 ? 'ipv6' : 'ipv4')
+}
