@@ -1,7 +1,7 @@
+import { inspect } from 'node:util'
 import { parse as parseMs } from '@lukeed/ms'
-import Type, { type Static, type TObject, type TSchema } from 'typebox'
+import Type, { type Static, type TObject, type TProperties } from 'typebox'
 import { Compile } from 'typebox/compile'
-import Value from 'typebox/value'
 import { fail } from './errors.js'
 
 /** A length of time: milliseconds, or a text such as `'30 seconds'`, `'1h'`, `'250ms'`. */
@@ -31,7 +31,8 @@ export function durationOrOff(minMs: number, maxMs: number) {
 }
 
 /** An option that is a function, or an object with the methods named. */
-export function callable<T>(description: string, methods: readonly string[] = []) {
+export function callable<T>(what: string, methods: readonly string[] = []) {
+  const description = methods.length === 0 ? what : `${what} with the methods ${methods.join(', ')}`
   const schema = Type.Unsafe<T>({ description })
   return Type.Refine(schema, (value: unknown) => {
     if (methods.length === 0) return typeof value === 'function'
@@ -55,19 +56,38 @@ function defaultsTo<T>(value: T | undefined): { default?: T } {
 }
 
 /**
- * Makes the function that checks an object of options and fills in the defaults.
+ * Makes the function that checks an object of options and fills in the defaults. It changes nothing in what it is given.
  * What it throws names the option, the value it has, and what is allowed: FST_WS_TICKET_INVALID_OPTION.
  */
 export function optionParser<S extends TObject>(schema: S): (given: unknown, where?: string) => Static<S> {
   const validator = Compile(schema)
+  const defaults = defaultsOf(schema.properties)
   return (given, where = '') => {
-    if (!isPlainObject(given)) {
-      throw fail('INVALID_OPTION', [`${where}options are ${show(given)}; allowed: an object of ${names(schema)}.`])
-    }
-    const filled: unknown = Value.Default(schema, { ...given })
+    if (!isObject(given)) throw fail('INVALID_OPTION', [`${where}'options' is ${show(given)}; allowed: an object of ${names(schema)}.`])
+    const filled: unknown = { ...defaults, ...withoutUndefined(given, schema.properties) }
     if (validator.Check(filled)) return filled
-    throw fail('INVALID_OPTION', [where + explain(schema, filled, validator.Errors(filled)[0])])
+    // the first says enough; the others are often its consequences
+    const problems = validator.Errors(filled).slice(0, 1)
+    throw fail('INVALID_OPTION', [where + problems.map((error) => explain(schema, filled, error)).join()])
   }
+}
+
+/** A value as the message of an error shows it. */
+export function show(value: unknown): string {
+  if (value === undefined) return 'missing'
+  const text = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY })
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text
+}
+
+const MAX_SHOWN = 100
+
+function defaultsOf(properties: TProperties): object {
+  return Object.fromEntries(Object.entries(properties).flatMap(([name, option]) => ('default' in option ? [[name, option.default]] : [])))
+}
+
+/** An option that is there but undefined is not given; an unknown one is unknown all the same. */
+function withoutUndefined(given: object, properties: TProperties): object {
+  return Object.fromEntries(Object.entries(given).filter(([name, value]) => value !== undefined || !Object.hasOwn(properties, name)))
 }
 
 interface SchemaError {
@@ -76,41 +96,43 @@ interface SchemaError {
   params: object
 }
 
-function explain(schema: TObject, value: unknown, error: SchemaError | undefined): string {
-  const path = [...(error?.instancePath.split('/').slice(1) ?? []), ...missingName(error)]
-  const node = path.reduce<unknown>((at, name) => child(Reflect.get(Object(at), 'properties'), name), schema)
-  const option = `'${path.join('.')}'`
-  if (node === undefined) return `${option} is not known; allowed: ${names(parentOf(schema, path))}.`
-  const found = path.reduce<unknown>((at, name) => child(at, name), value)
-  return `${option} is ${show(found)}; allowed: ${Reflect.get(Object(node), 'description')}.`
+/** Follows the path of an error through schema and value alike; what is no property is an item of a list. */
+function explain(schema: TObject, value: unknown, error: SchemaError): string {
+  const path = [...pointerNames(error.instancePath), ...missingName(error)]
+  let node: unknown = schema
+  let found = value
+  let option = ''
+  for (const name of path) {
+    const inner = child(node, 'properties')
+    const known = inner === undefined ? node : child(inner, name)
+    option = inner === undefined ? `${option}[${name}]` : [option, name].filter(Boolean).join('.')
+    if (known === undefined) return `'${option}' is not known; allowed: ${names(node)}.`
+    found = child(found, name)
+    node = known
+  }
+  return `'${option}' is ${show(found)}; allowed: ${String(child(node, 'description'))}.`
 }
 
-function missingName(error: SchemaError | undefined): string[] {
-  if (error?.keyword !== 'required') return []
-  const missing: unknown = Reflect.get(error.params, 'requiredProperties')
-  return Array.isArray(missing) ? [String(missing[0])] : []
+/** The names in a JSON Pointer (RFC 6901). */
+function pointerNames(pointer: string): string[] {
+  const names = pointer.split('/').slice(1)
+  return names.map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'))
 }
 
-function parentOf(schema: TSchema, path: string[]): TSchema {
-  return path.slice(0, -1).reduce((at, name) => Object(child(Reflect.get(at, 'properties'), name)), schema)
+function missingName({ keyword, params }: SchemaError): string[] {
+  if (keyword !== 'required') return []
+  return [child(params, 'requiredProperties')].flat().slice(0, 1).map(String)
 }
 
 function child(value: unknown, name: string): unknown {
-  if (typeof value !== 'object' || value === null) return undefined
-  return Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined
+  const object = Object(value)
+  return Object.hasOwn(object, name) ? Reflect.get(object, name) : undefined
 }
 
-function names(schema: TSchema): string {
-  return Object.keys(Object(Reflect.get(schema, 'properties'))).join(', ')
+function names(schema: unknown): string {
+  return Object.keys(Object(child(schema, 'properties'))).join(', ')
 }
 
-function isPlainObject(value: unknown): value is object {
+function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function show(value: unknown): string {
-  if (value === undefined) return 'missing'
-  if (typeof value === 'function') return 'a function'
-  const text = JSON.stringify(value) ?? String(value)
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text
 }

@@ -269,7 +269,8 @@ function isRouteOption(name: string): name is keyof RouteLimits {
 
 function pickRouteOptions(given: FilledOptions): Static<typeof routeShape> {
   const picked = Object.fromEntries(Object.entries(given).filter(([name]) => isRouteOption(name)))
-  return parseRouteOptions(picked)
+  // what the app does to its own objects later must not change anything
+  return parseRouteOptions(structuredClone(picked))
 }
 
 function rateSettings(rate: Rate): RateSettings {

@@ -12,6 +12,7 @@ import { Hub } from './publish/hub.js'
 import { Publisher } from './publish/publisher.js'
 import { ipKeyOf, requestRate } from './request-rate.js'
 import { declareRoute } from './route/declare-route.js'
+import type { FastifyRouteOptions } from './route/route-options.js'
 import type { RouteScope } from './route/route-scope.js'
 import { guardWebSocketRoutes, isTicketUpgrade } from './route/websocket-routes.js'
 import { statsOf } from './stats.js'
@@ -31,10 +32,10 @@ import { gateOf } from './upgrade/gate.js'
 export const wsTicket = fp(register, { name: 'fastify-ws-ticket', fastify: '5.x' })
 
 async function register(app: FastifyInstance, options: WsTicketOptions): Promise<void> {
-  const settings = parseOptions(options)
-  await registerFoundations(app, settings)
+  const settings = parseOptions(withoutRegisterOptions(options))
+  const routeDefaults = await registerFoundations(app, settings)
   guardWebSocketRoutes(app)
-  const scope = createScope(app, settings)
+  const scope = createScope(app, settings, routeDefaults)
   const declaring = new Set<FastifyInstance>()
   app.decorate('wsRoute', function (path, routeOptions) {
     declaring.add(this)
@@ -53,14 +54,27 @@ async function register(app: FastifyInstance, options: WsTicketOptions): Promise
   closeWithApp(app, scope)
 }
 
-async function registerFoundations(app: FastifyInstance, settings: Settings): Promise<void> {
+/** Fastify's own options of `register`, which it hands on to every plugin. */
+const REGISTER_OPTIONS: ReadonlySet<string> = new Set(['prefix', 'logLevel', 'logSerializers'])
+
+function withoutRegisterOptions(options: object): object {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !REGISTER_OPTIONS.has(name)))
+}
+
+/**
+ * Registers what the app has not. None of it touches the app's other routes.
+ * @returns what our own routes need of it
+ */
+async function registerFoundations(app: FastifyInstance, settings: Settings): Promise<FastifyRouteOptions> {
   if (!app.hasDecorator('websocketServer')) await app.register(fastifyWebsocket, { options: { maxPayload: settings.maxPayload } })
   if (!app.hasDecorator('createRateLimit')) await app.register(fastifyRateLimit, { global: false })
-  if (!app.hasReplyDecorator('helmet')) await app.register(fastifyHelmet, { global: false })
+  if (app.hasReplyDecorator('helmet')) return {}
+  await app.register(fastifyHelmet, { global: false })
+  return { helmet: {} }
 }
 
 /** The one place where concrete stores and buses are chosen. */
-function createScope(app: FastifyInstance, settings: Settings): RouteScope {
+function createScope(app: FastifyInstance, settings: Settings, routeDefaults: FastifyRouteOptions): RouteScope {
   const { clock } = settings
   const hub = new Hub(clock)
   const bus = localBus((message) => hub.deliver(message))
@@ -91,7 +105,9 @@ function createScope(app: FastifyInstance, settings: Settings): RouteScope {
         })
       }
     },
-    sockets: app.websocketServer.clients,
+    routeDefaults,
+    // an app may have turned the tracking of clients off
+    sockets: app.websocketServer.clients ?? new Set(),
     hosts: new Set()
   }
 }

@@ -38,8 +38,9 @@ function onClose(this: WebSocket, code: number, reason: Buffer): void {
   connections.get(this)?.closed(code, reason.toString())
 }
 
-/** With the default `binaryType` a message is one Buffer. */
+const NOTHING = Buffer.alloc(0)
+
+/** A text is always one Buffer; only binary, which is refused unread, is what the app has set `binaryType` to. */
 function toBuffer(data: RawData): Buffer {
-  if (Buffer.isBuffer(data)) return data
-  return Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data)
+  return Buffer.isBuffer(data) ? data : NOTHING
 }

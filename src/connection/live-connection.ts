@@ -2,9 +2,9 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { WebSocket } from 'ws'
 import type { Clock } from '../clock.js'
 import { fail } from '../errors.js'
+import type { MessageCall } from '../message/connection.js'
 import type { LimitedConnection } from '../message/limit.js'
 import type { Pipeline } from '../message/pipeline.js'
-import type { MessageCall } from '../message/reply.js'
 import type { ConnectionSettings } from '../options.js'
 import { CloseCode, encodeExpiring, encodeWelcome } from '../protocol.js'
 import type { EventEncoder } from '../publish/events.js'
@@ -153,7 +153,7 @@ export class LiveConnection implements Connection, LimitedConnection {
       this.#openFailed(error)
       return
     }
-    if (!(opened instanceof Promise)) {
+    if (!isPromiseLike(opened)) {
       this.#openDone()
       return
     }
@@ -198,12 +198,9 @@ export class LiveConnection implements Connection, LimitedConnection {
   /** Closes with any code of the protocol; the peer has `closeTimeoutMs` to answer. */
   end(code: number, reason: string): void {
     if (this.#isEnding()) return
-    this.#enter('closing', this.#host.settings.closeTimeoutMs)
     this.#closeCode = code
     this.#closeReason = fitReason(reason)
-    this.#leaveTopics()
-    this.#pipeline?.clear()
-    this.#abort?.abort()
+    this.#startClosing()
     // a paused socket would not see the peer's close frame
     this.#socket.resume()
     this.#socket.close(code, this.#closeReason)
@@ -215,7 +212,7 @@ export class LiveConnection implements Connection, LimitedConnection {
     this.#closeCode = code
     this.#closeReason = reason
     this.#pipeline?.clear()
-    this.#enter('draining', this.#host.settings.closeTimeoutMs)
+    this.#enter('draining')
     this.#endIfDrained(this.#host.clock.now())
   }
 
@@ -230,13 +227,13 @@ export class LiveConnection implements Connection, LimitedConnection {
   tick(now: number, ping: Buffer): void {
     if (this.#state === 'closed') return
     if (this.#state === 'closing') return this.#terminateIfOverdue(now)
+    if (this.#isPeerLeaving()) return this.#startClosing()
     this.#pipeline?.expire(now)
     if (this.#state === 'draining') return this.#endIfDrained(now)
-    if (this.#state === 'opening' && now >= this.#stateDueAt) return this.#openFailed(fail('HANDLER_TIMEOUT'))
     if (this.#isSlow()) return this.end(CloseCode.slowConsumer, 'too slow a reader')
-    if (now - this.#lastMessageAt >= this.#host.settings.idleTimeoutMs) return this.end(CloseCode.unresponsive, 'idle')
     this.#tickSession(now)
-    this.#tickHeartbeat(now, ping)
+    if (this.#state === 'opening') return this.#tickOpening(now)
+    if (this.#state === 'open') this.#tickPeer(now, ping)
   }
 
   /** From the socket: a message. */
@@ -272,6 +269,8 @@ export class LiveConnection implements Connection, LimitedConnection {
   #openDone(): void {
     if (this.#state !== 'opening') return
     this.#state = 'open'
+    // nothing was read until now
+    this.#lastMessageAt = this.#host.clock.now()
     this.#socket.resume()
   }
 
@@ -281,9 +280,16 @@ export class LiveConnection implements Connection, LimitedConnection {
     this.end(CloseCode.internalError, 'internal error')
   }
 
-  #enter(state: State, timeoutMs: number): void {
+  #enter(state: 'draining' | 'closing'): void {
     this.#state = state
-    this.#stateDueAt = this.#host.clock.now() + timeoutMs
+    this.#stateDueAt = this.#host.clock.now() + this.#host.settings.closeTimeoutMs
+  }
+
+  #startClosing(): void {
+    this.#enter('closing')
+    this.#leaveTopics()
+    this.#pipeline?.clear()
+    this.#abort?.abort()
   }
 
   #terminateIfOverdue(now: number): void {
@@ -302,8 +308,12 @@ export class LiveConnection implements Connection, LimitedConnection {
     if (event === 'notice') this.write(encodeExpiring(this.expiresAt))
   }
 
-  #tickHeartbeat(now: number, ping: Buffer): void {
-    if (this.#isEnding()) return
+  #tickOpening(now: number): void {
+    if (now >= this.#stateDueAt) this.#openFailed(fail('HANDLER_TIMEOUT'))
+  }
+
+  #tickPeer(now: number, ping: Buffer): void {
+    if (now - this.#lastMessageAt >= this.#host.settings.idleTimeoutMs) return this.end(CloseCode.unresponsive, 'idle')
     const event = this.#heartbeat.due(now)
     if (event === 'none') return
     if (event === 'dead') return this.end(CloseCode.unresponsive, 'no pong')
@@ -312,7 +322,12 @@ export class LiveConnection implements Connection, LimitedConnection {
   }
 
   #isEnding(): boolean {
-    return this.#state === 'closing' || this.#state === 'closed'
+    return this.#state === 'closing' || this.#state === 'closed' || this.#isPeerLeaving()
+  }
+
+  /** Has the peer, or an error of the protocol, begun to close? Then it has as long as if we had. */
+  #isPeerLeaving(): boolean {
+    return this.#socket.readyState !== this.#socket.OPEN
   }
 
   #isSlow(): boolean {
@@ -323,4 +338,9 @@ export class LiveConnection implements Connection, LimitedConnection {
     for (const topic of this.#topics ?? NO_TOPICS) this.#host.topics.remove(topic, this)
     this.#topics = undefined
   }
+}
+
+/** A query of some database libraries is no Promise, and starts only when it is awaited. */
+function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

@@ -1,9 +1,9 @@
-import type { TSchema } from 'typebox'
-import type { LiveConnection } from '../connection/live-connection.js'
 import type { Contract } from '../contract.js'
 import { fail } from '../errors.js'
+import { show } from '../option-schema.js'
 import { type ConnectionSettings, parseRate } from '../options.js'
 import { CONTROL_PREFIX } from '../protocol.js'
+import type { MessageConnection } from './connection.js'
 import { ConnectionLimit, type MessageLimit, SharedLimit, type SweptLimit } from './limit.js'
 import { compileSchema, type Validator } from './schema.js'
 
@@ -12,7 +12,7 @@ export interface MessageDefinition {
   readonly payload: Validator
   readonly reply: Validator | undefined
   readonly limit: MessageLimit | undefined
-  handle(payload: unknown, connection: LiveConnection): unknown
+  handle(payload: unknown, connection: MessageConnection): unknown
 }
 
 /** All that a route needs to know of its messages and events. */
@@ -43,7 +43,7 @@ export function compileMessages(route: string, contract: Contract, handlers: obj
   const badMessages = compiler.connectionLimit(settings.badMessages)
   compiler.checkNames(contract, handlers)
   const definitions = Object.entries(contract.messages).map(([type, message]) => {
-    return [type, compiler.definition(type, message, Reflect.get(handlers, type))] as const
+    return [type, compiler.definition(type, message, Object.hasOwn(handlers, type) ? Reflect.get(handlers, type) : undefined)] as const
   })
   const events = Object.entries(contract.events).map(([type, schema]) => [type, compiler.schema(type, schema)] as const)
   return { definitions: new Map(definitions), events: new Map(events), limit, violations, badMessages, swept: compiler.swept }
@@ -68,18 +68,19 @@ class MessageCompiler {
       throw this.#invalid(`handlers has '${stray}', which is no message of the contract; it has: ${types.join(', ') || 'none'}`)
   }
 
-  definition(type: string, message: { payload: TSchema; reply?: TSchema }, given: unknown): MessageDefinition {
+  definition(type: string, message: unknown, given: unknown): MessageDefinition {
     const { handler, rateLimit } = this.#handlerOptions(type, given)
+    const { payload, reply } = Object.assign({ payload: undefined, reply: undefined }, message)
     return {
-      payload: this.schema(`${type}, payload`, message.payload),
-      reply: message.reply && this.schema(`${type}, reply`, message.reply),
+      payload: this.schema(`${type}, payload`, payload),
+      reply: reply === undefined ? undefined : this.schema(`${type}, reply`, reply),
       limit: rateLimit === undefined ? undefined : this.#typeLimit(type, rateLimit),
       handle: (payload, connection) => Reflect.apply(handler, undefined, [payload, connection])
     }
   }
 
   schema(where: string, schema: unknown): Validator {
-    if (typeof schema !== 'object' || schema === null) throw this.#invalid(`${where}: there is no schema; give a TypeBox schema`)
+    if (!isObject(schema)) throw this.#invalid(`${where}: there is no schema; give a TypeBox schema`)
     try {
       return compileSchema(schema)
     } catch (error) {
@@ -91,30 +92,36 @@ class MessageCompiler {
     return new ConnectionLimit(rate, this.#connectionLimits++)
   }
 
-  #typeLimit(type: string, { per = 'connection', ...rate }: { per?: unknown }): MessageLimit {
+  #typeLimit(type: string, given: unknown): MessageLimit {
     const where = `${this.#route}: rateLimit of '${type}'`
-    if (per === 'connection') return this.connectionLimit(parseRate(where, rate))
-    if (per !== 'user' && per !== 'ip') {
-      throw fail('INVALID_OPTION', [`${where}: 'per' is ${JSON.stringify(per)}; allowed: 'connection', 'user' or 'ip'.`])
+    if (!isObject(given)) throw fail('INVALID_OPTION', [`${where} is ${show(given)}; allowed: { max, timeWindow, burst?, per? }.`])
+    const { per, ...rate } = Object.assign({ per: undefined }, given)
+    const scope: unknown = per ?? 'connection'
+    if (scope === 'connection') return this.connectionLimit(parseRate(where, rate))
+    if (scope !== 'user' && scope !== 'ip') {
+      throw fail('INVALID_OPTION', [`${where}: 'per' is ${show(scope)}; allowed: 'connection', 'user' or 'ip'.`])
     }
-    const limit = new SharedLimit(parseRate(where, rate), per)
+    const limit = new SharedLimit(parseRate(where, rate), scope)
     this.swept.push(limit)
     return limit
   }
 
-  #handlerOptions(type: string, given: unknown): { handler: AnyHandler; rateLimit?: object } {
+  #handlerOptions(type: string, given: unknown): { handler: AnyHandler; rateLimit?: unknown } {
     if (isFunction(given)) return { handler: given }
     const { handler, rateLimit, ...others } = Object.assign({ handler: undefined, rateLimit: undefined }, given)
     if (!isFunction(handler)) throw this.#invalid(`there is no handler for '${type}'; give a function, or { handler, rateLimit? }`)
     const [stray] = Object.keys(others)
     if (stray !== undefined) throw this.#invalid(`the handler of '${type}' has the option '${stray}'; allowed: handler, rateLimit`)
-    if (rateLimit === undefined) return { handler }
-    return { handler, rateLimit: Object(rateLimit) }
+    return { handler, rateLimit }
   }
 
   #invalid(problem: string): Error {
     return fail('INVALID_CONTRACT', [this.#route, problem])
   }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
 }
 
 function isFunction(value: unknown): value is AnyHandler {

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js'
-import type { LiveConnection } from '../connection/live-connection.js'
 import { fail } from '../errors.js'
 import { type ClientFrame, CloseCode, encodeError } from '../protocol.js'
+import type { MessageConnection } from './connection.js'
 import { checkEnvelope, salvageId } from './envelope.js'
 import { describeError } from './failure.js'
 import { parseJson } from './json.js'
@@ -15,7 +15,7 @@ export interface ReceiveStage {
 }
 
 /** Takes one frame of an open connection through all checks to its handler, and answers what it refuses. Never throws. */
-export function receive(stage: ReceiveStage, connection: LiveConnection, data: Buffer, isBinary: boolean): void {
+export function receive(stage: ReceiveStage, connection: MessageConnection, data: Buffer, isBinary: boolean): void {
   try {
     receiveFrame(stage, connection, data, isBinary)
   } catch (error) {
@@ -25,7 +25,7 @@ export function receive(stage: ReceiveStage, connection: LiveConnection, data: B
   }
 }
 
-function receiveFrame(stage: ReceiveStage, connection: LiveConnection, data: Buffer, isBinary: boolean): void {
+function receiveFrame(stage: ReceiveStage, connection: MessageConnection, data: Buffer, isBinary: boolean): void {
   const { table, settings, clock } = stage
   if (isBinary) return connection.end(CloseCode.unsupportedData, 'binary frames are not accepted')
   if (data.length > settings.maxPayload) return connection.end(CloseCode.messageTooBig, 'message too big')
@@ -60,21 +60,21 @@ function decode(data: Buffer, maxDepth: number): ClientFrame | { error: unknown;
   }
 }
 
-function refuseOverLimit(stage: ReceiveStage, connection: LiveConnection, id: number | undefined, retryAfterMs: number): void {
+function refuseOverLimit(stage: ReceiveStage, connection: MessageConnection, id: number | undefined, retryAfterMs: number): void {
   answer(connection, id, fail('RATE_LIMITED', [], { retryAfterMs }))
   const isOver = stage.table.violations.take(connection, stage.clock.now()) > 0
   if (isOver) connection.end(CloseCode.limitsExceeded, 'limits exceeded too often')
 }
 
 /** Counts first, since to explain costs more than to check. */
-function refuseBad(stage: ReceiveStage, connection: LiveConnection, id: number | undefined, error: unknown): void {
+function refuseBad(stage: ReceiveStage, connection: MessageConnection, id: number | undefined, error: unknown): void {
   if (isOneBadTooMany(stage, connection)) return
   answer(connection, id, error)
 }
 
 function refusePayload(
   stage: ReceiveStage,
-  connection: LiveConnection,
+  connection: MessageConnection,
   id: number | undefined,
   definition: MessageDefinition,
   payload: unknown
@@ -83,12 +83,12 @@ function refusePayload(
   answer(connection, id, fail('INVALID_PAYLOAD', [], { errors: definition.payload.issues(payload) }))
 }
 
-function isOneBadTooMany(stage: ReceiveStage, connection: LiveConnection): boolean {
+function isOneBadTooMany(stage: ReceiveStage, connection: MessageConnection): boolean {
   const isOver = stage.table.badMessages.take(connection, stage.clock.now()) > 0
   if (isOver) connection.end(CloseCode.badMessages, 'too many bad messages')
   return isOver
 }
 
-function answer(connection: LiveConnection, id: number | undefined, error: unknown): void {
+function answer(connection: MessageConnection, id: number | undefined, error: unknown): void {
   connection.write(encodeError(id, describeError(error)))
 }

@@ -1,16 +1,9 @@
-import type { LiveConnection } from '../connection/live-connection.js'
 import { fail } from '../errors.js'
 import { encodeError, encodeReply } from '../protocol.js'
+import type { MessageCall } from './connection.js'
 import { describeError, isServerFault } from './failure.js'
 import type { MessageDefinition } from './messages.js'
-import type { CallOutcomes, Runnable } from './pipeline.js'
-
-/** A message of a connection that has passed all checks. */
-export interface MessageCall extends Runnable {
-  readonly id: number | undefined
-  readonly type: string
-  readonly connection: LiveConnection
-}
+import type { CallOutcomes } from './pipeline.js'
 
 /** Answers on its connection what the handler of a message returned or threw. */
 export function replyOutcomes(definitions: ReadonlyMap<string, MessageDefinition>, maxBytes: number): CallOutcomes<MessageCall> {
@@ -40,6 +33,7 @@ function encodeChecked(id: number, result: unknown, definition: MessageDefinitio
     throw Object.assign(new Error('the reply does not match its schema'), { issues: schema.issues(result) })
   }
   const frame = encodeReply(id, schema ? result : null)
-  if (frame.length > maxBytes) throw fail('FRAME_TOO_LARGE', [frame.length, maxBytes])
+  const bytes = Buffer.byteLength(frame)
+  if (bytes > maxBytes) throw fail('FRAME_TOO_LARGE', [bytes, maxBytes])
   return frame
 }

@@ -1,7 +1,7 @@
-import safeRegex from 'safe-regex2'
 import type { TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { ValidationIssue } from '../protocol.js'
+import { checkPatterns } from './patterns.js'
 
 const MAX_ISSUES = 8
 
@@ -17,6 +17,7 @@ export interface Validator {
  * @throws Error saying what is wrong with the schema
  */
 export function compileSchema(schema: TSchema): Validator {
+  checkPatterns(schema)
   const validator = Compile(strict(schema))
   return {
     check: (value) => validator.Check(value),
@@ -31,57 +32,63 @@ export function compileSchema(schema: TSchema): Validator {
 /**
  * A copy of the schema in which objects refuse properties that they do not name, unless they say
  * `additionalProperties` (or `unevaluatedProperties`) themselves.
- * @throws Error for a pattern that can take exponential time
  */
 export function strict(schema: TSchema): TSchema {
   return strictNode(schema, false)
 }
 
-/** @param isBranch it stands in an `allOf`, where each branch sees the properties of the others */
-function strictNode(schema: object, isBranch: boolean): object {
-  checkPatterns(schema)
+/** What describes a value of its own. */
+const INNER = new Set(['items', 'prefixItems', 'additionalItems', 'contains', 'additionalProperties', 'unevaluatedItems'])
+const INNER_MAPS = new Set(['properties', 'patternProperties', '$defs', 'definitions'])
+/** What describes the same value as the keywords beside it. */
+const ALTERNATIVES = new Set(['anyOf', 'oneOf'])
+const PARTS = new Set(['allOf', 'if', 'then', 'else'])
+
+/** @param isPart it describes a value that others describe too: whoever joins them closes the object */
+function strictNode(schema: object, isPart: boolean): object {
+  const isJoint = isPart || joinsParts(schema)
   const copy: object = Object.defineProperties({}, Object.getOwnPropertyDescriptors(schema))
   for (const [keyword, value] of Object.entries(schema)) {
-    const strictValue = strictKeyword(keyword, value)
-    if (strictValue !== value)
-      Object.defineProperty(copy, keyword, { value: strictValue, enumerable: true, configurable: true, writable: true })
+    if (INNER.has(keyword)) put(copy, keyword, strictOf(value, false))
+    if (INNER_MAPS.has(keyword))
+      put(
+        copy,
+        keyword,
+        mapValues(value, (inner) => strictOf(inner, false))
+      )
+    if (ALTERNATIVES.has(keyword)) put(copy, keyword, strictOf(value, isJoint))
+    if (PARTS.has(keyword)) put(copy, keyword, strictOf(value, true))
   }
-  return isBranch ? copy : Object.assign(copy, closing(schema))
+  return isPart ? copy : Object.assign(copy, closing(schema))
 }
 
-const WHOLE_SCHEMAS = new Set(['items', 'additionalItems', 'contains', 'additionalProperties', 'unevaluatedItems', 'unevaluatedProperties'])
-/** They describe a part of what other keywords beside them describe too. */
-const BRANCH_SCHEMAS = new Set(['if', 'then', 'else'])
-const SCHEMA_LISTS = new Set(['items', 'prefixItems', 'anyOf', 'oneOf'])
-const SCHEMA_MAPS = new Set(['properties', 'patternProperties', '$defs', 'definitions'])
-
-function strictKeyword(keyword: string, value: unknown): unknown {
-  if (Array.isArray(value)) {
-    if (keyword === 'allOf') return value.map((branch) => strictNode(branch, true))
-    return SCHEMA_LISTS.has(keyword) ? value.map((item) => strictNode(item, false)) : value
-  }
-  if (!isSchema(value)) return value
-  if (WHOLE_SCHEMAS.has(keyword)) return strictNode(value, false)
-  if (BRANCH_SCHEMAS.has(keyword)) return strictNode(value, true)
-  if (!SCHEMA_MAPS.has(keyword)) return value
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, isSchema(inner) ? strictNode(inner, false) : inner]))
+function strictOf(value: unknown, isPart: boolean): unknown {
+  if (Array.isArray(value)) return value.map((item) => strictOf(item, isPart))
+  return typeof value === 'object' && value !== null ? strictNode(value, isPart) : value
 }
 
-function isSchema(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+/** Alternatives by themselves are closed one by one; beside properties they are parts. */
+function joinsParts(schema: object): boolean {
+  if ('allOf' in schema) return true
+  return describesObject(schema) && ('anyOf' in schema || 'oneOf' in schema)
+}
+
+function describesObject(schema: object): boolean {
+  if ('properties' in schema || 'patternProperties' in schema) return true
+  return 'type' in schema && [schema.type].flat().includes('object')
 }
 
 function closing(schema: object): object {
   if ('unevaluatedProperties' in schema || 'additionalProperties' in schema) return {}
-  if ('allOf' in schema) return { unevaluatedProperties: false }
-  return 'type' in schema && schema.type === 'object' ? { additionalProperties: false } : {}
+  if (joinsParts(schema)) return { unevaluatedProperties: false }
+  return describesObject(schema) ? { additionalProperties: false } : {}
 }
 
-function checkPatterns(schema: object): void {
-  const patterns = 'pattern' in schema ? [schema.pattern] : []
-  const names = 'patternProperties' in schema ? Object.keys(Object(schema.patternProperties)) : []
-  for (const pattern of [...patterns, ...names]) {
-    const isSafe = pattern instanceof RegExp || typeof pattern === 'string' ? safeRegex(pattern) : true
-    if (!isSafe) throw new Error(`the pattern ${String(pattern)} can take exponential time; write it without nested repetition`)
-  }
+/** What TypeBox adds to a schema is not enumerable and must stay so; what is replaced is a plain property. */
+function put(copy: object, keyword: string, value: unknown): void {
+  Object.defineProperty(copy, keyword, { value, enumerable: true, configurable: true, writable: true })
+}
+
+function mapValues(value: unknown, map: (inner: unknown) => unknown): object {
+  return Object.fromEntries(Object.entries(Object(value)).map(([name, inner]) => [name, map(inner)]))
 }

@@ -1,4 +1,3 @@
-import type { Contract } from '../contract.js'
 import { fail } from '../errors.js'
 import type { Validator } from '../message/schema.js'
 import { encodeEvent } from '../protocol.js'
@@ -33,6 +32,3 @@ export class EventEncoder {
     return frame
   }
 }
-
-/** The events of a contract by name. */
-export type EventSchemas = Contract['events']

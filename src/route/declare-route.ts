@@ -3,6 +3,7 @@ import { refreshMessage } from '../connection/refresh.js'
 import { RouteHost } from '../connection/route-host.js'
 import { fail } from '../errors.js'
 import { compileMessages, type MessageTable } from '../message/messages.js'
+import { show } from '../option-schema.js'
 import { type ConnectionSettings, parseRouteLimits } from '../options.js'
 import { ControlType } from '../protocol.js'
 import { RoutePublisher } from '../publish/publisher.js'
@@ -33,7 +34,7 @@ export function declareRoute(app: FastifyInstance, scope: RouteScope, path: stri
   const route = {
     id,
     path,
-    fastify,
+    fastify: { ...scope.routeDefaults, ...fastify },
     schema: own.schema ?? {},
     limits: new ConnectionLimits(caps, scope.limits),
     authorize: own.authorize ?? (() => null)
@@ -77,6 +78,6 @@ function checkFunctions(route: string, own: SplitOptions['own']): void {
   for (const name of ['authorize', 'onOpen', 'onClose'] as const) {
     const value: unknown = own[name]
     if (value === undefined || typeof value === 'function') continue
-    throw fail('INVALID_OPTION', [`${route}: '${name}' is ${JSON.stringify(value)}; allowed: a function.`])
+    throw fail('INVALID_OPTION', [`${route}: '${name}' is ${show(value)}; allowed: a function.`])
   }
 }

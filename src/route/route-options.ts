@@ -1,10 +1,10 @@
-import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
+import type { FastifyContextConfig, FastifyRequest, RouteShorthandOptions } from 'fastify'
 import type { Static, TSchema } from 'typebox'
 import type { Connection } from '../connection/connection.js'
 import type { Contract } from '../contract.js'
 import { fail } from '../errors.js'
-import type { Handlers } from '../message/handler.js'
 import { type RouteLimits, routeOptionNames } from '../options.js'
+import type { Handlers } from './handlers.js'
 
 /** The parameters that a path names: `'/rooms/:room'` has `{ room: string }`. */
 export type PathParams<Path extends string> = Path extends `${infer Head}/${infer Tail}`
@@ -26,8 +26,11 @@ export type ParamsOf<Path extends string, Params> = [Params] extends [TSchema] ?
 /** The options of Fastify's own routes; they hold for the ticket route and the upgrade alike. */
 export type FastifyRouteOptions = Pick<
   RouteShorthandOptions,
-  'onRequest' | 'preParsing' | 'preValidation' | 'preHandler' | 'onError' | 'config' | 'constraints' | 'errorHandler' | 'logLevel'
->
+  'onRequest' | 'preParsing' | 'preValidation' | 'preHandler' | 'onError' | 'constraints' | 'errorHandler' | 'logLevel' | 'helmet'
+> & {
+  /** What a hook reads from `request.routeOptions.config`. */
+  config?: FastifyContextConfig & Record<string, unknown>
+}
 
 /** What `app.wsRoute(path, options)` takes. */
 export interface WsRouteOptions<C extends Contract, Context, Path extends string, Params> extends FastifyRouteOptions, RouteLimits {
@@ -73,7 +76,8 @@ const FASTIFY = [
   'config',
   'constraints',
   'errorHandler',
-  'logLevel'
+  'logLevel',
+  'helmet'
 ] as const
 
 /** The options of a route, sorted by whom they are for. */

@@ -10,6 +10,7 @@ import type { RedeemStage } from '../ticket/redeem.js'
 import type { TicketStore } from '../ticket/store.js'
 import type { ConnectionLimits } from '../upgrade/connection-limits.js'
 import type { UpgradeGate } from '../upgrade/gate.js'
+import type { FastifyRouteOptions } from './route-options.js'
 
 /** What all routes of one registration of the plugin share. */
 export interface RouteScope {
@@ -25,6 +26,8 @@ export interface RouteScope {
   readonly issuePerUser: RequestRate
   readonly upgradePerIp: RequestRate
   readonly redeemStage: RedeemStage
+  /** What Fastify is told of every route, unless the route says otherwise. */
+  readonly routeDefaults: FastifyRouteOptions
   /** All sockets of @fastify/websocket. */
   readonly sockets: Set<WebSocket>
   readonly hosts: Set<RouteHost>

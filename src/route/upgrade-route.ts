@@ -1,8 +1,9 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { RouteHost } from '../connection/route-host.js'
 import { checkUpgrade, handshakeOf } from '../upgrade/admit.js'
+import { appServerOf } from '../upgrade/app-server.js'
 import { type OpenStage, openConnection } from '../upgrade/open.js'
-import { redactingSerializer } from '../upgrade/redact.js'
+import { redactForeignRequests, redactingSerializer } from '../upgrade/redact.js'
 import { before } from './hooks.js'
 import type { RouteScope } from './route-scope.js'
 import type { DeclaredRoute } from './ticket-route.js'
@@ -19,8 +20,10 @@ export function declareUpgradeRoute(app: FastifyInstance, scope: RouteScope, rou
     perIp: scope.upgradePerIp,
     wasDisconnected: (userId, connection, since) => scope.hub.wasDisconnected(userId, connection, since),
     host,
-    sockets: scope.sockets
+    sockets: scope.sockets,
+    server: appServerOf(app.websocketServer)
   }
+  if (scope.settings.ticketInQuery) redactForeignRequests(app.log)
   const { params, querystring, headers } = route.schema
   app.route({
     ...route.fastify,

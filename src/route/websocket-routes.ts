@@ -1,3 +1,4 @@
+import { subscribe } from 'node:diagnostics_channel'
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
 import { fail } from '../errors.js'
 import type { UpgradeGate } from '../upgrade/gate.js'
@@ -13,6 +14,19 @@ interface MarkedConfig {
   [kStage]?: OpenStage
   [kIsWebSocket]?: boolean
 }
+
+/** Servers whose routes have all been marked, from the first on. */
+const marked = new WeakSet<object>()
+
+/** Fastify tells of each new instance; so routes that are declared before this plugin is registered are known too. */
+subscribe('fastify.initialization', (message) => {
+  const app: unknown = Reflect.get(Object(message), 'fastify')
+  if (!isFastify(app)) return
+  marked.add(app.server)
+  app.addHook('onRoute', (route) => {
+    if (isForWebSockets(route)) route.config = withMark(route.config, true)
+  })
+})
 
 /** A route's config with what makes it a route of ours. */
 export function withStage<Config extends object>(config: Config | undefined, stage: OpenStage): Config & MarkedConfig {
@@ -30,14 +44,14 @@ export function isTicketUpgrade(gate: UpgradeGate, request: FastifyRequest): boo
  */
 export function guardWebSocketRoutes(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
-    route.config = Object.assign({}, route.config, { [kIsWebSocket]: Boolean(route.websocket ?? route.wsHandler) })
+    route.config = withMark(route.config, isForWebSockets(route))
     const { [kStage]: stage } = marksOf(route.config)
     if (stage) redeemFirst(route, stage)
   })
   app.addHook('onRequest', async (request, reply) => {
     if (!request.ws) return
     reply.header('connection', 'close')
-    if (!isWebSocketRoute(request)) throw fail('NO_WEBSOCKET_ROUTE')
+    if (!isWebSocketRoute(request, marked.has(app.server))) throw fail('NO_WEBSOCKET_ROUTE')
   })
 }
 
@@ -49,10 +63,22 @@ function redeemFirst(route: RouteOptions, stage: OpenStage): void {
   }
 }
 
-function isWebSocketRoute(request: FastifyRequest): boolean {
-  const isMarked = marksOf(request.routeOptions.config)[kIsWebSocket]
-  if (isMarked !== undefined) return isMarked
-  // declared before this plugin: @fastify/websocket hides its routes from the documentation, and no other sign is left
+function isForWebSockets(route: RouteOptions): boolean {
+  return Boolean(route.websocket || route.wsHandler)
+}
+
+function withMark<Config extends object>(config: Config | undefined, isWebSocket: boolean): Config & MarkedConfig {
+  return Object.assign({}, config, { [kIsWebSocket]: isWebSocket })
+}
+
+function isFastify(value: unknown): value is FastifyInstance {
+  return typeof value === 'object' && value !== null && 'addHook' in value
+}
+
+function isWebSocketRoute(request: FastifyRequest, isServerMarked: boolean): boolean {
+  const mark = marksOf(request.routeOptions.config)[kIsWebSocket]
+  if (mark !== undefined || isServerMarked) return mark === true
+  // perhaps declared before us: @fastify/websocket hides its routes from the documentation, and no other sign is left
   const schema: unknown = request.routeOptions.schema
   return typeof schema === 'object' && schema !== null && 'hide' in schema && schema.hide === true
 }

@@ -29,6 +29,17 @@ export async function authenticate(request: FastifyRequest, settings: Settings):
   return { user: claims, userId: String(userId), authenticatedUntil: claims.exp === undefined ? null : claims.exp * 1000 }
 }
 
+/**
+ * How long the caller's JWT still lasts; without end where it has none.
+ * @throws FST_WS_TICKET_UNAUTHENTICATED when it has ended meanwhile
+ */
+export function timeLeftMs(request: FastifyRequest, { authenticatedUntil }: Caller, settings: Settings): number {
+  if (authenticatedUntil === null) return Number.POSITIVE_INFINITY
+  const leftMs = authenticatedUntil - settings.clock.wall()
+  if (leftMs <= 0) throw unauthenticated(request, 'expired')
+  return leftMs
+}
+
 /** Can the app authenticate at all? */
 export function canAuthenticate(settings: Settings, hasJwtVerify: boolean): boolean {
   return settings.authenticate !== undefined || hasJwtVerify

@@ -8,7 +8,7 @@ import { ipKeyOf, type RequestRate } from '../request-rate.js'
 import type { ConnectionLimits } from '../upgrade/connection-limits.js'
 import { checkOrigin } from '../upgrade/origin.js'
 import { checkSecureChannel } from '../upgrade/secure-channel.js'
-import { authenticate, type Caller } from './authenticate.js'
+import { authenticate, type Caller, timeLeftMs } from './authenticate.js'
 import { pathOf } from './path.js'
 import type { TicketRecord, TicketStore } from './store.js'
 import { createTicket, hashTicket } from './ticket.js'
@@ -109,7 +109,7 @@ export async function issue(stage: IssueStage, request: FastifyRequest, reply: F
   const context = await authorize(stage, request)
   const refreshes = refreshOf(request.body)
   if (refreshes === null) limits.checkRoom(ipKeyOf(request), caller.userId)
-  const ttlMs = Math.min(settings.ticketTtlMs, (caller.authenticatedUntil ?? Number.POSITIVE_INFINITY) - settings.clock.wall())
+  const ttlMs = Math.min(settings.ticketTtlMs, timeLeftMs(request, caller, settings))
   const record = asJson({
     user: caller.user,
     userId: caller.userId,

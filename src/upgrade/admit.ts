@@ -6,7 +6,8 @@ import type { Settings } from '../options.js'
 import { SUBPROTOCOL } from '../protocol.js'
 import { ipKeyOf, type RequestRate } from '../request-rate.js'
 import { pathOf } from '../ticket/path.js'
-import { type RedeemStage, redeem } from '../ticket/redeem.js'
+import { type Presented, type RedeemStage, redeem } from '../ticket/redeem.js'
+import type { TicketRecord } from '../ticket/store.js'
 import { isTicketFormat } from '../ticket/ticket.js'
 import type { ConnectionLimits } from './connection-limits.js'
 import type { UpgradeGate } from './gate.js'
@@ -32,9 +33,12 @@ const tickets = new WeakMap<Handshake, string>()
 /** The handshake of an upgrade that is still under way. */
 export function handshakeOf(stage: AdmitStage, request: FastifyRequest): Handshake {
   const handshake = stage.gate.handshakeOf(request.raw)
-  if (!handshake) throw fail('UPGRADE_REQUIRED', [], { headers: { upgrade: 'websocket', connection: 'upgrade' } })
+  if (!handshake) throw fail('UPGRADE_REQUIRED', [], { headers: { upgrade: 'websocket', connection: 'upgrade, close' } })
   return handshake
 }
+
+/** Who is let in; what the handshake holds for it is handed over once the connection is there. */
+export type Admitted = Omit<Admission, 'release'>
 
 /** Everything that can be checked before the app's own hooks, cheapest first. The ticket is not looked at but in form. */
 export async function checkUpgrade(stage: AdmitStage, request: FastifyRequest): Promise<void> {
@@ -55,8 +59,7 @@ export async function checkUpgrade(stage: AdmitStage, request: FastifyRequest): 
  * Redeems the ticket, after everything else that can refuse.
  * @returns undefined when the client is gone or was told otherwise meanwhile
  */
-export async function admit(stage: AdmitStage, request: FastifyRequest): Promise<Admission | undefined> {
-  const handshake = handshakeOf(stage, request)
+export async function admit(stage: AdmitStage, request: FastifyRequest, handshake: Handshake): Promise<Admitted | undefined> {
   const id = randomUUID()
   const ipKey = ipKeyOf(request)
   const presented = {
@@ -68,15 +71,8 @@ export async function admit(stage: AdmitStage, request: FastifyRequest): Promise
     connection: id,
     isRefresh: false
   }
-  const record = await redeem(stage, presented, ({ userId }) => {
-    stage.gate.checkOpen()
-    handshake.hold(stage.limits.takeUser(userId))
-  })
-  if (!handshake.isPending) {
-    handshake.release()
-    return undefined
-  }
-  stage.gate.checkOpen()
+  const record = await redeemFor(stage, presented, handshake)
+  if (record === undefined || !handshake.isPending) return undefined
   if (stage.wasDisconnected(record.userId, id, handshake.startedAt)) throw fail('INVALID_TICKET')
   return {
     id,
@@ -88,8 +84,20 @@ export async function admit(stage: AdmitStage, request: FastifyRequest): Promise
     origin: presented.origin,
     ip: request.ip,
     ipKey,
-    authenticatedUntil: record.authenticatedUntil,
-    release: handshake.handOver()
+    authenticatedUntil: record.authenticatedUntil
+  }
+}
+
+/** Undefined where nobody waits for the answer any more; then the ticket stays good, unless it is being used already. */
+async function redeemFor(stage: AdmitStage, presented: Presented, handshake: Handshake): Promise<TicketRecord | undefined> {
+  try {
+    return await redeem(stage, presented, ({ userId }) => {
+      if (!handshake.isPending) throw fail('UNAVAILABLE')
+      handshake.hold(stage.limits.takeUser(userId))
+    })
+  } catch (error) {
+    if (handshake.isPending) throw error
+    return undefined
   }
 }
 

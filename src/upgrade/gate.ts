@@ -68,20 +68,20 @@ export class UpgradeGate {
     return handshake?.isPending ? handshake : undefined
   }
 
-  /** The socket has become a WebSocket and is somebody else's from now on. */
+  /** The socket is somebody else's from now on; what the handshake has not handed over is given back. */
   settle(handshake: Handshake): void {
     handshake.state = 'settled'
     this.#forget(handshake)
+    handshake.release()
   }
 
-  /** @throws FST_WS_TICKET_CLOSING once the server is going away */
-  checkOpen(): void {
-    if (this.#isClosing) throw closing()
-  }
-
-  /** From now on every upgrade is refused. */
+  /** From now on every upgrade is refused, those under way included, or the server could not close before they are due. */
   close(): void {
     this.#isClosing = true
+    for (const handshake of this.#pending) {
+      this.#review(handshake)
+      if (handshake.isPending) this.#refuse(handshake, closing())
+    }
   }
 
   /** Ends what is still under way. */
@@ -136,7 +136,7 @@ export class UpgradeGate {
   /** Who reads from the socket has taken it over; what is answered otherwise is a refusal, and over. */
   #review(handshake: Handshake): void {
     const { socket } = handshake
-    if (socket.listenerCount('data') > 0) return this.settle(handshake)
+    if (socket.listenerCount('data') > 0 || socket.listenerCount('readable') > 0) return this.settle(handshake)
     if (bytesWritten(socket) > 0 && handshake.state === 'pending') {
       handshake.state = 'refused'
       socket.end(() => socket.destroy())

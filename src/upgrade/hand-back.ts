@@ -2,7 +2,7 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { Server as TlsServer } from 'node:tls'
 
-const HOP_BY_HOP = new Set(['connection', 'upgrade', 'http2-settings'])
+const OF_THE_UPGRADE = new Set(['upgrade', 'http2-settings'])
 
 /**
  * Gives a request that wants to upgrade to something else than a WebSocket (`curl --http2` asks for h2c) back to the
@@ -19,7 +19,16 @@ function serializeHead({ method, url, httpVersion, rawHeaders }: IncomingMessage
   const lines = [`${method} ${url} HTTP/${httpVersion}`]
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = String(rawHeaders[i])
-    if (!HOP_BY_HOP.has(name.toLowerCase())) lines.push(`${name}: ${rawHeaders[i + 1]}`)
+    const value = withoutUpgrade(name.toLowerCase(), String(rawHeaders[i + 1]))
+    if (value !== undefined) lines.push(`${name}: ${value}`)
   }
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
+}
+
+/** The value of a header that has nothing to do with the upgrade; undefined where nothing is left of it. */
+function withoutUpgrade(name: string, value: string): string | undefined {
+  if (OF_THE_UPGRADE.has(name)) return undefined
+  if (name !== 'connection') return value
+  const options = value.split(',').map((option) => option.trim())
+  return options.filter((option) => !OF_THE_UPGRADE.has(option.toLowerCase())).join(', ') || undefined
 }

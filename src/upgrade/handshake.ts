@@ -15,16 +15,18 @@ export class Handshake {
   /** The tickets that were offered as subprotocols; taken out of the request, so that nothing can echo or log them. */
   readonly offeredTickets: readonly string[]
   state: HandshakeState = 'pending'
-  readonly #releases: (() => void)[] = []
+  #releases: (() => void)[] = []
+  #isOver = false
   readonly #onClosed: () => void
 
-  /** Guards the socket until it is left: an error destroys it, and its end is told once. */
+  /** Guards the socket until it is left: an error or the peer's FIN destroys it, and its end is told once. */
   constructor(request: IncomingMessage, socket: Duplex, startedAt: number, onClosed: (handshake: Handshake) => void) {
     this.request = request
     this.socket = socket
     this.startedAt = startedAt
     this.#onClosed = () => onClosed(this)
     socket.on('error', destroy)
+    socket.on('end', destroy)
     socket.on('close', this.#onClosed)
     this.offeredTickets = takeTickets(request)
   }
@@ -35,24 +37,28 @@ export class Handshake {
 
   leaveSocket(): void {
     this.socket.removeListener('error', destroy)
+    this.socket.removeListener('end', destroy)
     this.socket.removeListener('close', this.#onClosed)
   }
 
-  /** Something that the handshake holds until it is refused, or the connection until it is closed. */
+  /** Something that the handshake holds until its socket is closed; what comes after that is given back at once. */
   hold(release: () => void): void {
-    this.#releases.push(release)
+    if (this.#isOver) release()
+    else this.#releases.push(release)
   }
 
-  /** Gives back what is held. */
+  /** Ends it: gives back what is held. */
   release(): void {
-    for (const release of this.#releases.splice(0)) release()
+    this.#isOver = true
+    this.handOver()()
   }
 
   /** Hands what is held over: the answer gives it back, and holds on to nothing of the request. */
   handOver(): () => void {
-    const releases = this.#releases.splice(0)
+    const releases = this.#releases
+    this.#releases = []
     return () => {
-      for (const release of releases.splice(0)) release()
+      for (const release of releases) release()
     }
   }
 }

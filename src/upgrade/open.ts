@@ -1,9 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { attach } from '../connection/attach.js'
-import { type Admission, type ConnectionHost, LiveConnection } from '../connection/live-connection.js'
+import { type ConnectionHost, LiveConnection } from '../connection/live-connection.js'
 import type { ConnectionRegistry } from '../connection/registry.js'
-import { type AdmitStage, admit, handshakeOf } from './admit.js'
+import { type AdmitStage, type Admitted, admit } from './admit.js'
+import type { AppServer } from './app-server.js'
 import type { Handshake } from './handshake.js'
 
 /** What opening a connection needs. */
@@ -11,15 +12,16 @@ export interface OpenStage extends AdmitStage {
   readonly host: ConnectionHost & { readonly registry: ConnectionRegistry }
   /** All sockets of @fastify/websocket, which closes them without a code at shutdown. */
   readonly sockets: Set<WebSocket>
+  readonly server: AppServer
 }
 
-interface Admitted {
-  readonly admission: Admission
+interface Opening {
+  readonly admission: Admitted
   readonly handshake: Handshake
   readonly reply: FastifyReply
 }
 
-const admitted = new WeakMap<FastifyRequest, Admitted>()
+const openings = new WeakMap<FastifyRequest, Opening>()
 
 /**
  * The route's handler: redeems the ticket, and only then lets @fastify/websocket answer 101.
@@ -32,26 +34,33 @@ export async function redeemAndUpgrade(
   reply: FastifyReply,
   upgrade: () => unknown
 ): Promise<FastifyReply> {
-  const handshake = handshakeOf(stage, request)
-  const admission = await admit(stage, request)
-  if (!admission) return reply.hijack()
-  admitted.set(request, { admission, handshake, reply })
-  upgrade()
-  // where the socket was gone already, nothing was opened
-  if (admitted.delete(request)) admission.release()
+  const handshake = stage.gate.handshakeOf(request.raw)
+  if (!handshake) return reply.hijack()
+  // what the app refuses is answered by its own server, as without us
+  const admission = (await stage.server.isWelcome(request.raw)) ? await admit(stage, request, handshake) : undefined
+  if (!handshake.isPending) return reply.hijack()
+  if (admission) openings.set(request, { admission, handshake, reply })
+  try {
+    upgrade()
+  } catch (error) {
+    handshake.socket.destroy()
+    throw error
+  } finally {
+    openings.delete(request)
+  }
   return reply
 }
 
 /** The socket is open: makes it a connection that holds on to nothing of the request. */
 export function openConnection(stage: OpenStage, socket: WebSocket, request: FastifyRequest): void {
-  const entry = admitted.get(request)
-  if (!entry) return socket.terminate()
-  admitted.delete(request)
-  const { admission, handshake, reply } = entry
+  const opening = openings.get(request)
+  if (!opening) return socket.terminate()
+  const { admission, handshake, reply } = opening
+  const release = handshake.handOver()
   stage.gate.settle(handshake)
   if (reply.raw.socket) reply.raw.detachSocket(reply.raw.socket)
   stage.sockets.delete(socket)
-  const connection = new LiveConnection(stage.host, socket, admission)
+  const connection = new LiveConnection(stage.host, socket, { ...admission, release })
   attach(socket, connection)
   stage.host.registry.add(connection)
   connection.open()

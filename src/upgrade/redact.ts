@@ -1,26 +1,27 @@
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
+import { isTicketFormat } from '../ticket/ticket.js'
 
 /** Turns a request into what is logged of it. */
 type RequestSerializer = (request: FastifyRequest) => Record<string, unknown>
 
-/** The URL with the value of every `ticket` in its query replaced. */
-export function redactTicket(url: string): string {
+/** The URL with the value of every `ticket` in its query replaced, or of those that `isSecret` tells. */
+export function redactTicket(url: string, isSecret: (value: string) => boolean = () => true): string {
   const start = url.indexOf('?')
   if (start === -1) return url
   const parts = url.slice(start + 1).split('&')
-  return `${url.slice(0, start)}?${parts.map(redactPart).join('&')}`
+  return `${url.slice(0, start)}?${parts.map((part) => redactPart(part, isSecret)).join('&')}`
 }
 
-function redactPart(part: string): string {
-  const [name = ''] = part.split('=')
-  return decodesToTicket(name) ? `${name}=[redacted]` : part
+function redactPart(part: string, isSecret: (value: string) => boolean): string {
+  const [name = '', value = ''] = part.split('=')
+  return decode(name) === 'ticket' && isSecret(decode(value)) ? `${name}=[redacted]` : part
 }
 
-function decodesToTicket(name: string): boolean {
+function decode(text: string): string {
   try {
-    return decodeURIComponent(name.replaceAll('+', ' ')) === 'ticket'
+    return decodeURIComponent(text.replaceAll('+', ' '))
   } catch {
-    return false
+    return text
   }
 }
 
@@ -32,10 +33,25 @@ const PINO_SERIALIZERS = Symbol.for('pino.serializers')
  */
 export function redactingSerializer(log: FastifyBaseLogger): RequestSerializer {
   const serialize = serializerOf(log) ?? summarize
-  return (request) => {
-    const line = serialize(request)
-    return typeof line.url === 'string' ? { ...line, url: redactTicket(line.url) } : line
-  }
+  return (request) => redactLine(serialize(request))
+}
+
+const redacted = new WeakSet<object>()
+
+/**
+ * Takes out of the lines on all other requests what looks like a ticket of ours: a client may have sent it to the wrong
+ * address. Loggers other than pino keep theirs.
+ */
+export function redactForeignRequests(log: FastifyBaseLogger): void {
+  const serialize = serializerOf(log)
+  const serializers: unknown = Reflect.get(log, PINO_SERIALIZERS)
+  if (serialize === undefined || typeof serializers !== 'object' || serializers === null || redacted.has(serializers)) return
+  redacted.add(serializers)
+  Reflect.set(serializers, 'req', (request: FastifyRequest) => redactLine(serialize(request), isTicketFormat))
+}
+
+function redactLine(line: Record<string, unknown>, isSecret?: (value: string) => boolean): Record<string, unknown> {
+  return typeof line.url === 'string' ? { ...line, url: redactTicket(line.url, isSecret) } : line
 }
 
 function serializerOf(log: FastifyBaseLogger): RequestSerializer | undefined {

@@ -1,7 +1,7 @@
 import type { Connection } from '../connection/connection.js'
 import type { Contract, MessagePayload, MessageReply, MessageType } from '../contract.js'
+import type { LimitScope } from '../message/limit.js'
 import type { Rate } from '../options.js'
-import type { LimitScope } from './limit.js'
 
 /**
  * Handles one message; what it returns is the reply. An error with a `statusCode` from 400 to 499 is told to the client

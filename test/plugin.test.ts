@@ -1,0 +1,177 @@
+import fastifyHelmet from '@fastify/helmet'
+import fastifyJwt from '@fastify/jwt'
+import fastifyRateLimit from '@fastify/rate-limit'
+import fastifyWebsocket from '@fastify/websocket'
+import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
+import t, { type Test } from 'tap'
+import { type WsTicketOptions, wsTicket } from '../src/index.js'
+import { buildApp, buildEchoApp, echoContract, echoHandlers, JWT_SECRET, ORIGIN } from './fixtures/app.js'
+import { connect, connectInjected, listen } from './fixtures/client.js'
+import { requestTicket } from './fixtures/tickets.js'
+
+const options: WsTicketOptions = { allowedOrigins: [ORIGIN] }
+const echoRoute = { contract: echoContract, handlers: echoHandlers }
+
+async function bareApp(t: Test): Promise<FastifyInstance> {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(fastifyJwt, { secret: JWT_SECRET })
+  return app
+}
+
+/** A connection at the path answers a message: ticket, upgrade and handler work there. */
+async function answersAt(t: Test, app: FastifyInstance, path: string): Promise<void> {
+  const client = await connect(t, app, path)
+  t.equal((await client.next()).type, '$welcome')
+  t.same(await client.request('echo', { text: path }), { type: '$reply', id: 1, payload: { text: path } })
+}
+
+t.test('the plugin registers what it stands on where the app has not', async (t) => {
+  const app = await buildApp(t)
+  t.ok(app.hasDecorator('websocketServer'))
+  t.ok(app.hasDecorator('createRateLimit'))
+  t.ok(app.hasReplyDecorator('helmet'))
+  t.equal(app.websocketServer.options.maxPayload, 65_536)
+})
+
+t.test('helmet and rate limits that the plugin registers touch its own routes only', async (t) => {
+  const app = await buildEchoApp(t)
+  app.get('/plain', async () => 'plain')
+  const plain = await app.inject('/plain')
+  t.equal(plain.headers['content-security-policy'], undefined)
+  t.equal(plain.headers['x-ratelimit-limit'], undefined)
+  const ticket = await requestTicket(app, '/echo')
+  t.type(ticket.headers['content-security-policy'], 'string')
+  t.equal(ticket.headers['x-content-type-options'], 'nosniff')
+})
+
+t.test("the app's own @fastify/websocket, @fastify/rate-limit and @fastify/helmet are used", async (t) => {
+  const app = await bareApp(t)
+  await app.register(fastifyWebsocket, { options: { maxPayload: 1000 } })
+  await app.register(fastifyRateLimit, { max: 5, timeWindow: '1 minute' })
+  await app.register(fastifyHelmet, { frameguard: { action: 'deny' } })
+  const { websocketServer, createRateLimit } = app
+  await app.register(wsTicket, options)
+  t.equal(app.websocketServer, websocketServer)
+  t.equal(app.createRateLimit, createRateLimit)
+  app.wsRoute('/echo', echoRoute)
+  const response = await requestTicket(app, '/echo')
+  t.equal(response.headers['x-frame-options'], 'DENY')
+  t.equal(response.headers['x-ratelimit-limit'], '5')
+  await listen(app)
+  await answersAt(t, app, '/echo')
+})
+
+t.test('a message larger than maxPayload is refused where the app allows its own sockets more', async (t) => {
+  const app = await bareApp(t)
+  await app.register(fastifyWebsocket)
+  await app.register(wsTicket, { ...options, maxPayload: 100 })
+  app.wsRoute('/echo', echoRoute)
+  await app.ready()
+  const client = await connectInjected(app, '/echo')
+  client.send({ type: 'echo', payload: { text: 'x'.repeat(200) } })
+  t.equal((await client.closed).code, 1009)
+})
+
+t.test('routes work under a prefix, in an encapsulated scope', async (t) => {
+  const app = await bareApp(t)
+  await app.register(
+    async (scope) => {
+      await scope.register(wsTicket, options)
+      scope.wsRoute('/echo', echoRoute)
+      scope.wsRoute('/', echoRoute)
+    },
+    { prefix: '/api' }
+  )
+  await listen(app)
+  t.notOk(app.hasDecorator('wsRoute'))
+  await answersAt(t, app, '/api/echo')
+  await answersAt(t, app, '/api')
+})
+
+t.test('the plugin can be registered in sibling scopes, each with options of its own', async (t) => {
+  const lines: string[] = []
+  const app = Fastify({ logger: { level: 'warn', stream: { write: (line: string) => void lines.push(line) } } })
+  t.teardown(() => app.close())
+  await app.register(fastifyJwt, { secret: JWT_SECRET })
+  const scopeOf = (origin: string): FastifyPluginAsync => {
+    return async (scope) => {
+      await scope.register(wsTicket, { allowedOrigins: [origin] })
+      scope.wsRoute('/echo', echoRoute)
+    }
+  }
+  await app.register(scopeOf(ORIGIN), { prefix: '/a' })
+  await app.register(scopeOf('https://other.example.com'), { prefix: '/b' })
+  await listen(app)
+  await answersAt(t, app, '/a/echo')
+  t.equal((await requestTicket(app, '/b/echo')).statusCode, 403)
+  const headers = { origin: 'https://other.example.com' }
+  const client = await connect(t, app, '/b/echo', { headers }, headers)
+  t.equal((await client.next()).type, '$welcome')
+  t.same(lines, [], 'nothing is worth a warning')
+})
+
+t.test('the plugin can be registered before and after the routes of the app', async (t) => {
+  const app = await bareApp(t)
+  app.get('/before', async () => 'before')
+  await app.register(wsTicket, options)
+  app.get('/after', async () => 'after')
+  app.wsRoute('/echo', echoRoute)
+  await listen(app)
+  t.equal((await app.inject('/before')).body, 'before')
+  t.equal((await app.inject('/after')).body, 'after')
+  await answersAt(t, app, '/echo')
+})
+
+t.test('routes may be declared in plugins that are registered later', async (t) => {
+  const app = await buildApp(t)
+  await app.register(async (scope) => void scope.wsRoute('/echo', echoRoute), { prefix: '/later' })
+  await listen(app)
+  await answersAt(t, app, '/later/echo')
+})
+
+t.test('an app without anything to authenticate with refuses to start', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(wsTicket, options)
+  app.wsRoute('/echo', echoRoute)
+  await t.rejects(async () => await app.ready(), { code: 'FST_WS_TICKET_MISSING_AUTHENTICATION' })
+})
+
+t.test('an app that authenticates by itself needs no @fastify/jwt', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(wsTicket, { ...options, authenticate: async () => ({ sub: 'ann' }) })
+  app.wsRoute('/echo', echoRoute)
+  const response = await app.inject({
+    method: 'POST',
+    url: '/echo/ticket',
+    headers: { origin: ORIGIN, 'content-type': 'application/json' }
+  })
+  t.equal(response.statusCode, 201)
+})
+
+t.test('@fastify/jwt may be registered after the plugin', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(wsTicket, options)
+  app.wsRoute('/echo', echoRoute)
+  await app.register(fastifyJwt, { secret: JWT_SECRET })
+  t.equal((await requestTicket(app, '/echo')).statusCode, 201)
+})
+
+t.test('a bad option refuses to start', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await t.rejects(async () => await app.register(wsTicket, { allowedOrigins: ['*'] }), {
+    code: 'FST_WS_TICKET_INVALID_OPTION',
+    message: /'allowedOrigins\[0\]' is '\*'; allowed:/
+  })
+})
+
+t.test("Fastify's own options of register are not taken for the plugin's", async (t) => {
+  const app = await bareApp(t)
+  await app.register(wsTicket, { ...options, prefix: '/ignored', logLevel: 'warn' })
+  app.wsRoute('/echo', echoRoute)
+  t.equal((await requestTicket(app, '/echo')).statusCode, 201)
+})

@@ -1,0 +1,200 @@
+import fastifyJwt from '@fastify/jwt'
+import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
+import Type from 'typebox'
+import wsTicketByDefault, {
+  type Connection,
+  defineContract,
+  type EventPayload,
+  type Handlers,
+  type MessagePayload,
+  type MessageReply,
+  type TicketStore,
+  type WsRoute,
+  type WsTicketOptions,
+  wsTicket
+} from '../../src/index.js'
+
+/** Compiles only where both types are the same. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+function same<A, B>(..._proof: Same<A, B> extends true ? [] : [never]): void {}
+function isExactly<Expected>() {
+  return <Actual>(_value: Actual, ..._proof: Same<Actual, Expected> extends true ? [] : [never]): void => {}
+}
+
+export const chat = defineContract({
+  messages: {
+    'chat.send': {
+      payload: Type.Object({ room: Type.String({ maxLength: 64 }), text: Type.String({ maxLength: 500 }) }),
+      reply: Type.Object({ id: Type.String() })
+    },
+    'chat.leave': { payload: Type.Object({ room: Type.String() }) }
+  },
+  events: {
+    'chat.message': Type.Object({ room: Type.String(), from: Type.String(), text: Type.String(), id: Type.String() })
+  }
+})
+
+same<MessagePayload<typeof chat, 'chat.send'>, { room: string; text: string }>()
+same<MessageReply<typeof chat, 'chat.send'>, { id: string }>()
+same<MessageReply<typeof chat, 'chat.leave'>, void>()
+same<EventPayload<typeof chat, 'chat.message'>, { room: string; from: string; text: string; id: string }>()
+
+const app = Fastify()
+await app.register(fastifyJwt, { secret: 'x' })
+await app.register(wsTicket, { allowedOrigins: ['https://app.example.com'] })
+await app.register(wsTicketByDefault, { allowedOrigins: [] as string[], allowMissingOrigin: true })
+
+const chatRoute = app.wsRoute('/chat', {
+  contract: chat,
+  authorize: async (request) => {
+    if (request.isTicketUpgrade) return false
+    return { role: 'member' }
+  },
+  rateLimit: { max: 50, timeWindow: '1 second' },
+  handlers: {
+    'chat.send': {
+      rateLimit: { max: 10, timeWindow: '10 seconds', per: 'user' },
+      handler: async (payload, connection) => {
+        same<typeof payload, { room: string; text: string }>()
+        isExactly<{ role: string }>()(connection.context)
+        const id = connection.id
+        chatRoute.publish(`room:${payload.room}`, 'chat.message', { ...payload, from: connection.userId, id })
+        return { id }
+      }
+    },
+    'chat.leave': (payload, connection) => {
+      connection.unsubscribe(payload.room)
+    }
+  },
+  onOpen(connection) {
+    connection.subscribe('room:lobby')
+    connection.send('chat.message', { room: 'lobby', from: 'server', text: connection.context.role, id: '1' })
+  },
+  onClose(connection, code, reason) {
+    isExactly<number>()(code)
+    isExactly<string>()(reason)
+    connection.log.info('bye')
+  }
+})
+
+const message = { room: '1', from: 'rest', text: 'hi', id: '1' }
+app.post('/rooms/:room/messages', async () => chatRoute.publish('room:1', 'chat.message', message))
+const { delivered } = chatRoute.send({ user: 'ann' }, 'chat.message', message)
+isExactly<number>()(delivered)
+chatRoute.send({ connection: 'x' }, 'chat.message', message)
+chatRoute.send({ all: true }, 'chat.message', message)
+const { disconnected, ticketsVoided } = await chatRoute.disconnect({ user: 'ann' }, 4403)
+same<typeof disconnected, typeof ticketsVoided>()
+same<ReturnType<typeof chatRoute.connections>[number]['context'], { role: string }>()
+
+app.wsTicket.publish('room:1', 'chat.message', message)
+await app.wsTicket.disconnect({ all: true })
+app.wsTicket.stats()
+
+const empty = defineContract({})
+const onlyEvents = defineContract({ events: { news: Type.String() } })
+
+// bare functions, sync and async
+app.wsRoute('/bare', {
+  contract: chat,
+  handlers: { 'chat.send': ({ text }) => ({ id: text }), 'chat.leave': async () => {} }
+})
+
+// nothing to handle
+app.wsRoute('/news', { contract: onlyEvents, handlers: {} }).publish('all', 'news', 'hi')
+app.wsRoute('/empty', { contract: empty, handlers: {} })
+
+// without authorize the context is null
+app.wsRoute('/null', {
+  contract: empty,
+  handlers: {},
+  onOpen: (connection) => isExactly<null>()(connection.context)
+})
+
+// an authorize that only refuses
+app.wsRoute('/refusing', {
+  contract: empty,
+  handlers: {},
+  authorize: (request) => {
+    if (request.ip === '192.0.2.1') throw new Error('no')
+    return null
+  }
+})
+
+// parameters of the path
+app.wsRoute('/rooms/:room/seats/:seat', {
+  contract: empty,
+  handlers: {},
+  authorize: (request) => ({ room: request.params.room }),
+  onOpen(connection) {
+    isExactly<string>()(connection.params.room)
+    isExactly<string>()(connection.params.seat)
+    isExactly<{ room: string }>()(connection.context)
+  }
+})
+app.wsRoute('/ids/:id(^\\d+$)', { contract: empty, handlers: {}, onOpen: ({ params }) => isExactly<string>()(params.id) })
+app.wsRoute('/maybe/:id?', { contract: empty, handlers: {}, onOpen: ({ params }) => void params.id?.length })
+app.wsRoute('/files/*', { contract: empty, handlers: {}, onOpen: ({ params }) => isExactly<string>()(params['*']) })
+
+// parameters by a schema
+app.wsRoute('/numbers/:n', {
+  contract: chat,
+  schema: { params: Type.Object({ n: Type.Integer() }), querystring: Type.Object({}), tags: ['chat'], summary: 'Chat' },
+  authorize: ({ params }) => params.n,
+  handlers: {
+    'chat.send': (_payload, { params, context }) => ({ id: String(params.n + context) }),
+    'chat.leave': () => {}
+  }
+})
+
+// options of Fastify and limits of its own
+app.wsRoute('/options', {
+  contract: empty,
+  handlers: {},
+  onRequest: async (request) => void request.log.info('hook'),
+  preHandler: [async () => {}, (_request, _reply, done) => done()],
+  constraints: { host: 'a.example' },
+  logLevel: 'warn',
+  inFlight: 4,
+  idleTimeout: false,
+  pingInterval: '10 seconds',
+  maxConnectionsPerUser: 1
+})
+
+// handlers and helpers in other files
+const handlers: Handlers<typeof chat, { role: string }, unknown> = {
+  'chat.send': ({ text }) => ({ id: text }),
+  'chat.leave': () => {}
+}
+export const elsewhere = app.wsRoute('/elsewhere', { contract: chat, authorize: () => ({ role: 'x' }), handlers })
+same<typeof elsewhere extends WsRoute<typeof chat, { role: string }> ? true : false, true>()
+
+export function greet(connection: Connection<typeof chat>): boolean {
+  return connection.send('chat.message', message)
+}
+
+declare const store: TicketStore
+export const options: WsTicketOptions = {
+  allowedOrigins: ['null'],
+  ticketTtl: '10 seconds',
+  ticketTransport: ['subprotocol', 'query'],
+  replay: 'disconnect',
+  authenticate: async (request) => ({ sub: request.id }),
+  userId: (claims) => String(claims.sub),
+  issuePerUser: { max: 1, timeWindow: 1000 },
+  badMessages: { max: 1, timeWindow: '1 minute', burst: 2 },
+  store
+}
+
+// as @fastify/autoload finds it
+const plugin: FastifyPluginAsync = async (fastify) => {
+  const route = fastify.wsRoute('/loaded', {
+    contract: chat,
+    handlers: { 'chat.send': () => ({ id: '1' }), 'chat.leave': () => {} }
+  })
+  fastify.get('/', async () => route.connections().length)
+}
+export default plugin
+export async function pluginFunction(fastify: FastifyInstance): Promise<void> {
+  fastify.wsRoute('/function', { contract: empty, handlers: {} })
+}

@@ -1,0 +1,106 @@
+import Fastify from 'fastify'
+import Type from 'typebox'
+import { type Connection, defineContract, type TicketStore, wsTicket } from '../../src/index.js'
+
+const chat = defineContract({
+  messages: {
+    say: { payload: Type.Object({ text: Type.String() }), reply: Type.Object({ id: Type.String() }) },
+    note: { payload: Type.Number() }
+  },
+  events: { news: Type.Object({ text: Type.String() }) }
+})
+const empty = defineContract({})
+const note = () => {}
+const say = () => ({ id: '1' })
+const app = Fastify()
+
+// payloads and replies
+app.wsRoute('/a', {
+  contract: chat,
+  handlers: {
+    say: (payload) => ({ id: payload.txet }), // error TS2339
+    note: (payload) => void payload.length // error TS2339
+  }
+})
+app.wsRoute('/b', { contract: chat, handlers: { note, say: (payload: { text: number }) => ({ id: String(payload.text) }) } }) // error TS2322
+app.wsRoute('/c', { contract: chat, handlers: { note, say: () => ({}) } }) // error TS2322
+app.wsRoute('/d', { contract: chat, handlers: { note, say: () => ({ id: 1 }) } }) // error TS2322
+app.wsRoute('/e', { contract: chat, handlers: { note, say: () => {} } }) // error TS2322
+app.wsRoute('/f', { contract: chat, handlers: { note, say: async () => ({ id: 1 }) } }) // error TS2322
+app.wsRoute('/g', { contract: chat, handlers: { note, say: { handler: () => ({ id: 1 }) } } }) // error TS2322
+
+// the set of handlers
+app.wsRoute('/h', { contract: chat, handlers: { note } }) // error TS2741
+app.wsRoute('/i', { contract: chat, handlers: { note, say, shout: note } }) // error TS2353
+app.wsRoute('/k', { contract: chat }) // error TS2741
+app.wsRoute('/l', { handlers: {} }) // error TS2741
+
+// limits of a handler
+app.wsRoute('/m', { contract: chat, handlers: { say, note: { handler: note, rateLimit: { max: 1, timeWindow: 1, per: 'room' } } } }) // error TS2322
+app.wsRoute('/n', { contract: chat, handlers: { say, note: { handler: note, rateLimit: { max: 1 } } } }) // error TS2322
+app.wsRoute('/o', { contract: chat, handlers: { say, note: { handler: note, limit: 1 } } }) // error TS2353
+
+// publishing
+const route = app.wsRoute('/p', { contract: chat, handlers: { say, note } })
+route.publish('all', 'nwes', { text: 'x' }) // error TS2345
+route.publish('all', 'news', { txet: 'x' }) // error TS2353
+route.publish('all', 'news', { text: 1 }) // error TS2322
+route.publish('all', 'news', { text: 'x', more: 1 }) // error TS2353
+route.publish('all', 'say', { text: 'x' }) // error TS2345
+route.send({ users: 'ann' }, 'news', { text: 'x' }) // error TS2353
+route.send({ all: false }, 'news', { text: 'x' }) // error TS2322
+route.disconnect('ann') // error TS2345
+
+// connections
+declare const connection: Connection<typeof chat, { role: string }, { room: string }>
+connection.send('nwes', { text: 'x' }) // error TS2345
+connection.send('news', { text: 1 }) // error TS2322
+connection.id = 'x' // error TS2540
+connection.user = {} // error TS2540
+connection.userId = 'x' // error TS2540
+connection.context = { role: 'x' } // error TS2540
+connection.params = { room: 'x' } // error TS2540
+connection.ip = 'x' // error TS2540
+connection.topics = new Set() // error TS2540
+connection.expiresAt = 0 // error TS2540
+connection.log = app.log // error TS2540
+connection.signal = AbortSignal.abort() // error TS2540
+connection.topics.add('x') // error TS2339
+connection.request.ip // error TS2339
+
+// the path's parameters and what authorize returns
+app.wsRoute('/rooms/:room', {
+  contract: empty,
+  handlers: {},
+  authorize: ({ params }) => ({ role: params.nope }), // error TS2339
+  onOpen(connection) {
+    connection.params.nope // error TS2339
+    connection.context.rank // error TS2339
+  }
+})
+app.wsRoute('/numbers/:n', {
+  contract: empty,
+  schema: { params: Type.Object({ n: Type.Integer() }) },
+  handlers: {},
+  onOpen: ({ params }) => void params.n.length // error TS2339
+})
+
+// options
+app.wsRoute('/q', { contract: empty, handlers: {}, inFligth: 4 }) // error TS2561
+app.wsRoute('/r', { contract: empty, handlers: {}, inFlight: '4' }) // error TS2322
+app.wsRoute('/s', { contract: empty, handlers: {}, ticketTtl: 5000 }) // error TS2353
+app.wsRoute('/t', { contract: empty, handlers: {}, onOpen: 'x' }) // error TS2322
+app.register(wsTicket, {}) // error TS2769
+app.register(wsTicket) // error TS2769
+app.register(wsTicket, { allowedOrigins: 'https://a.example' }) // error TS2769
+app.register(wsTicket, { allowedOrigins: [], ticketTTL: 5 }) // error TS2769
+app.register(wsTicket, { allowedOrigins: [], replay: 'kill' }) // error TS2769
+app.register(wsTicket, { allowedOrigins: [], ticketTransport: ['header'] }) // error TS2769
+app.register(wsTicket, { allowedOrigins: [], issuePerIp: { max: 1, timeWindow: 1, burst: 1 } }) // error TS2769
+const store: Partial<TicketStore> = {}
+app.register(wsTicket, { allowedOrigins: [], store }) // error TS2769
+
+// contracts
+defineContract({ messages: { say: { reply: Type.String() } } }) // error TS2741
+defineContract({ messages: { say: Type.String() } }) // error TS2741
+defineContract({ event: {} }) // error TS2561
