@@ -124,7 +124,7 @@ export class LiveConnection implements Connection, LimitedConnection {
 
   get signal(): AbortSignal {
     this.#abort ??= new AbortController()
-    if (this.#isEnding()) this.#abort.abort()
+    if (this.isEnding) this.#abort.abort()
     return this.#abort.signal
   }
 
@@ -141,6 +141,11 @@ export class LiveConnection implements Connection, LimitedConnection {
   /** Takes messages, and may send. */
   get isOpen(): boolean {
     return this.#state === 'open'
+  }
+
+  /** Is it closed, or about to be? Then nothing is sent any more. */
+  get isEnding(): boolean {
+    return this.#state === 'closing' || this.#state === 'closed' || this.#isPeerLeaving()
   }
 
   /** Greets the client and lets the app prepare; no frame is handled until that is done. */
@@ -170,7 +175,7 @@ export class LiveConnection implements Connection, LimitedConnection {
 
   /** Sends a frame that is ready; false when the connection is not there for it any more. */
   write(frame: string | Buffer): boolean {
-    if (this.#isEnding()) return false
+    if (this.isEnding) return false
     if (this.#isSlow()) {
       this.end(CloseCode.slowConsumer, 'too slow a reader')
       return false
@@ -180,7 +185,7 @@ export class LiveConnection implements Connection, LimitedConnection {
   }
 
   subscribe(topic: string): void {
-    if (this.#isEnding()) return
+    if (this.isEnding) return
     this.#topics ??= new Set()
     this.#topics.add(topic)
     this.#host.topics.add(topic, this)
@@ -197,7 +202,7 @@ export class LiveConnection implements Connection, LimitedConnection {
 
   /** Closes with any code of the protocol; the peer has `closeTimeoutMs` to answer. */
   end(code: number, reason: string): void {
-    if (this.#isEnding()) return
+    if (this.isEnding) return
     this.#closeCode = code
     this.#closeReason = fitReason(reason)
     this.#startClosing()
@@ -208,7 +213,7 @@ export class LiveConnection implements Connection, LimitedConnection {
 
   /** Closes after what is being handled is answered, at the latest after `closeTimeoutMs`. */
   drain(code: number, reason: string): void {
-    if (this.#isEnding()) return
+    if (this.isEnding) return
     this.#closeCode = code
     this.#closeReason = reason
     this.#pipeline?.clear()
@@ -319,10 +324,6 @@ export class LiveConnection implements Connection, LimitedConnection {
     if (event === 'dead') return this.end(CloseCode.unresponsive, 'no pong')
     this.#socket.ping(ping)
     this.#heartbeat.pinged(ping, now)
-  }
-
-  #isEnding(): boolean {
-    return this.#state === 'closing' || this.#state === 'closed' || this.#isPeerLeaving()
   }
 
   /** Has the peer, or an error of the protocol, begun to close? Then it has as long as if we had. */

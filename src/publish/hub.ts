@@ -58,7 +58,7 @@ export class Hub {
   #disconnect({ route, target, code, reason }: Extract<BusMessage, { kind: 'disconnect' }>): number {
     this.#remember(target)
     const routes = [...this.#routes.values()].filter(({ id }) => route === null || id === route)
-    const connections = routes.flatMap(({ registry }) => registry.find(target))
+    const connections = routes.flatMap(({ registry }) => registry.find(target)).filter(({ isEnding }) => !isEnding)
     for (const connection of connections) connection.end(code, reason)
     return connections.length
   }

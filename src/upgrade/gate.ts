@@ -137,7 +137,7 @@ export class UpgradeGate {
   #review(handshake: Handshake): void {
     const { socket } = handshake
     if (socket.listenerCount('data') > 0 || socket.listenerCount('readable') > 0) return this.settle(handshake)
-    if (bytesWritten(socket) > 0 && handshake.state === 'pending') {
+    if (handshake.isPending && handshake.isAnswered) {
       handshake.state = 'refused'
       socket.end(() => socket.destroy())
     }
@@ -171,11 +171,6 @@ export class UpgradeGate {
 
 function closing(): TicketError {
   return fail('CLOSING', [], { retryAfterMs: 1000 })
-}
-
-/** How much was answered so far; a socket that is not the network's does not say. */
-function bytesWritten(socket: Duplex): number {
-  return 'bytesWritten' in socket && typeof socket.bytesWritten === 'number' ? socket.bytesWritten : 0
 }
 
 const gates = new WeakMap<Server, UpgradeGate>()

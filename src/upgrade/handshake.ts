@@ -17,6 +17,8 @@ export class Handshake {
   state: HandshakeState = 'pending'
   #releases: (() => void)[] = []
   #isOver = false
+  /** On a connection that is kept alive others were answered before. */
+  readonly #bytesBefore: number
   readonly #onClosed: () => void
 
   /** Guards the socket until it is left: an error or the peer's FIN destroys it, and its end is told once. */
@@ -24,6 +26,7 @@ export class Handshake {
     this.request = request
     this.socket = socket
     this.startedAt = startedAt
+    this.#bytesBefore = bytesWritten(socket)
     this.#onClosed = () => onClosed(this)
     socket.on('error', destroy)
     socket.on('end', destroy)
@@ -33,6 +36,11 @@ export class Handshake {
 
   get isPending(): boolean {
     return this.state === 'pending' && !this.socket.destroyed
+  }
+
+  /** Was anything sent on the socket since? */
+  get isAnswered(): boolean {
+    return bytesWritten(this.socket) > this.#bytesBefore
   }
 
   leaveSocket(): void {
@@ -132,4 +140,9 @@ function redactRawHeaders(rawHeaders: string[], kept: string): void {
 
 function destroy(this: Duplex): void {
   this.destroy()
+}
+
+/** How much was sent; a socket that is not the network's does not say. */
+function bytesWritten(socket: Duplex): number {
+  return 'bytesWritten' in socket && typeof socket.bytesWritten === 'number' ? socket.bytesWritten : 0
 }

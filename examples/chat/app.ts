@@ -1,0 +1,41 @@
+import { fileURLToPath } from 'node:url'
+import fastifyRateLimit from '@fastify/rate-limit'
+import fastifyStatic from '@fastify/static'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { wsTicket } from 'fastify-ws-ticket'
+import { ownOrigins } from './address.js'
+import { registerAuth } from './auth.js'
+import { declareChat } from './chat.js'
+import type { Config } from './config.js'
+import { declareMessages } from './messages.js'
+import { registerOpenapi } from './openapi.js'
+import { registerSecurityHeaders } from './security-headers.js'
+import { declareSessions } from './sessions.js'
+
+const PAGE = fileURLToPath(new URL('page/', import.meta.url))
+
+/** The chat, ready to listen. */
+export async function buildChat(config: Config): Promise<FastifyInstance> {
+  const origins = [...(config.allowedOrigins ?? ownOrigins(config))]
+  const app: FastifyInstance = Fastify({
+    ...(config.tls && { https: config.tls }),
+    // standard output is for the address only
+    logger: { level: 'warn', stream: process.stderr },
+    trustProxy: [...config.trustProxy],
+    bodyLimit: 16_384,
+    // refuse what does not match, instead of changing it until it does
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false } }
+  })
+
+  await registerSecurityHeaders(app, { origins, isTls: config.tls !== undefined })
+  await registerOpenapi(app)
+  await registerAuth(app, config.jwtSecret)
+  await app.register(fastifyRateLimit, { global: false })
+  await app.register(wsTicket, { allowedOrigins: origins })
+
+  const chat = declareChat(app)
+  declareSessions(app)
+  declareMessages(app, chat)
+  await app.register(fastifyStatic, { root: PAGE, wildcard: false })
+  return app
+}

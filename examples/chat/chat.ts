@@ -1,0 +1,60 @@
+import { randomUUID } from 'node:crypto'
+import type { FastifyInstance } from 'fastify'
+import type { WsRoute } from 'fastify-ws-ticket'
+import { chatContract } from './contract.js'
+import { NotAMember, TooManyRooms } from './errors.js'
+import { Rooms } from './rooms.js'
+
+const MAX_ROOMS = 20
+
+export type ChatRoute = WsRoute<typeof chatContract>
+
+/** The WebSocket route `/chat`. */
+export function declareChat(app: FastifyInstance): ChatRoute {
+  const rooms = new Rooms()
+
+  const chat: ChatRoute = app.wsRoute('/chat', {
+    contract: chatContract,
+    schema: {
+      tags: ['chat'],
+      description: 'The ticket opens one WebSocket at /chat. It is good for seconds, and once.',
+      security: [{ bearer: [] }]
+    },
+    handlers: {
+      'room.join'({ room }, connection) {
+        if (!rooms.has(room, connection) && rooms.roomsOf(connection).length >= MAX_ROOMS) throw new TooManyRooms(MAX_ROOMS)
+        rooms.join(room, connection)
+        connection.subscribe(topicOf(room))
+        return { members: rooms.namesIn(room) }
+      },
+
+      'room.leave'({ room }, connection) {
+        rooms.leave(room, connection)
+        connection.unsubscribe(topicOf(room))
+        return {}
+      },
+
+      'chat.send': {
+        rateLimit: { max: 10, timeWindow: '10 seconds', per: 'user' },
+        handler({ room, text }, connection) {
+          if (!rooms.has(room, connection)) throw new NotAMember(room)
+          return { id: publishMessage(chat, room, connection.userId, text) }
+        }
+      }
+    },
+    onClose: (connection) => rooms.leaveAll(connection)
+  })
+
+  return chat
+}
+
+/** Tells a room what somebody says; answers the id of the message. */
+export function publishMessage(chat: ChatRoute, room: string, from: string, text: string): string {
+  const id = randomUUID()
+  chat.publish(topicOf(room), 'chat.message', { room, from, text, id, at: new Date().toISOString() })
+  return id
+}
+
+function topicOf(room: string): string {
+  return `room:${room}`
+}
