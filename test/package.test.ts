@@ -1,0 +1,224 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import t, { type Test } from 'tap'
+import { compile, emptyFolder, install, outsideTap, packPackage, run } from './fixtures/packed.js'
+import { blockAfter, blocks, blockWith, readme } from './fixtures/readme.js'
+
+// one folder, made as the README says: to pack and to install takes longer than all that is tried in it
+const tarball = await packPackage(t)
+const folder = await emptyFolder(t)
+const [initialize = '', setType = '', installing = ''] = blockAfter('In an empty folder').trim().split('\n')
+const [npm, verb, own, ...named] = installing.split(' ')
+for (const command of [initialize, setType]) {
+  const { status, stderr } = await shell(command)
+  if (status !== 0) throw new Error(`${command}: ${stderr}`)
+}
+await install(folder, tarball, [...named, '@fastify/cors', '@types/node', '@types/ws'])
+
+const EXPORTS = ['CloseCode', 'SUBPROTOCOL', 'default', 'defineContract', 'systemClock', 'wsTicket']
+
+/** What a program prints as JSON. */
+async function output(name: string, program: string): Promise<unknown> {
+  await writeFile(join(folder, name), program)
+  const { status, stdout, stderr } = await run(folder, process.execPath, [name])
+  if (status !== 0) throw new Error(stderr)
+  return JSON.parse(stdout)
+}
+
+t.test('the tarball holds what users need and nothing else', async (t) => {
+  const { stdout } = await run(folder, 'tar', ['-tzf', tarball])
+  const files = stdout.trim().split('\n')
+  const beside = files.filter((file) => !file.startsWith('package/dist/'))
+  const built = files.filter((file) => file.startsWith('package/dist/'))
+  t.same(beside.sort(), ['package/LICENSE', 'package/README.md', 'package/package.json'])
+  t.same(
+    built.filter((file) => !/\.(js|d\.ts)$/.test(file)),
+    []
+  )
+  t.ok(built.includes('package/dist/index.js'))
+  t.ok(built.includes('package/dist/index.d.ts'))
+})
+
+t.test('it is imported', async (t) => {
+  const program = `import * as all from 'fastify-ws-ticket'
+    console.log(JSON.stringify({ names: Object.keys(all), isSame: all.default === all.wsTicket }))`
+  t.same(await output('imports.js', program), { names: EXPORTS, isSame: true })
+})
+
+t.test('it is required, and registered as what require answers', async (t) => {
+  const program = `const all = require('fastify-ws-ticket')
+    const app = require('fastify')()
+    app.register(require('@fastify/jwt'), { secret: 'a secret of the tests that is long enough' })
+    app.register(require('fastify-ws-ticket'), { allowedOrigins: ['https://app.example.com'] })
+    app.after(() => { app.wsRoute('/chat', { contract: all.defineContract({}), handlers: {} }) })
+    app.ready().then(() => {
+      const names = Object.keys(all).filter((name) => name !== '__esModule')
+      console.log(JSON.stringify({ names, isSame: all.default === all.wsTicket, hasRoute: app.hasRoute({ method: 'GET', url: '/chat' }) }))
+      return app.close()
+    })`
+  t.same(await output('requires.cjs', program), { names: EXPORTS, isSame: true, hasRoute: true })
+})
+
+t.test('the command of the README installs the package', async (t) => {
+  t.same([npm, verb, own], ['npm', 'install', 'fastify-ws-ticket'])
+})
+
+t.test('the quick start prints what it promises', async (t) => {
+  await writeFile(join(folder, 'server.js'), blockAfter('`server.js`:'))
+  await writeFile(join(folder, 'client.js'), blockAfter('`client.js`:'))
+  const server = startServer(t, blockAfter('Start the server').trim())
+  const { value: line = '' } = await createInterface(server.stdout)[Symbol.asyncIterator]().next()
+  const port = /:(\d+)$/.exec(line)?.[1] ?? ''
+  t.equal(line.replace(port, '3000'), blockWith('text', 'listening on').trim())
+  const client = await shell(blockAfter('in a second terminal').trim(), { PORT: port })
+  t.same(client, { status: 0, stdout: client.stdout, stderr: '' })
+  t.equal(shape(client.stdout), shape(blockWith('text', '$welcome')))
+})
+
+t.test('the example of a test passes', async (t) => {
+  const [, file = '', command = ''] = /`(\w[\w.]*)`, run by `(node --test [^`]+)`/.exec(readme) ?? []
+  await writeFile(join(folder, file), blockWith('js', "from 'node:test'"))
+  const { status, stdout } = await shell(command)
+  t.equal(status, 0, { stdout })
+  t.match(stdout, /pass 2/)
+})
+
+t.test('the fragments with a proxy, CORS, a global hook, REST routes and plugins of the app do what they say', async (t) => {
+  await writeFile(join(folder, 'fragments.js'), fragments())
+  const { status, stdout, stderr } = await shell('node fragments.js')
+  t.equal(status, 0, { stderr })
+  t.same(JSON.parse(stdout), {
+    plainOrigin: 'https://app.example.com',
+    ticket: 201,
+    forwarded: 201,
+    clear: 403,
+    withoutToken: 401,
+    login: 404,
+    push: { disconnected: 0, ticketsVoided: 0 },
+    welcome: '$welcome'
+  })
+})
+
+t.test('all scripts of the README parse, and the one for CommonJS runs', async (t) => {
+  const scripts = blocks.filter(({ language }) => language === 'js')
+  t.ok(scripts.length > 5)
+  for (const [index, { text }] of scripts.entries()) {
+    const name = `block-${index}.js`
+    await writeFile(join(folder, name), text)
+    t.equal((await shell(`node --check ${name}`)).stderr, '', text.split('\n')[0] ?? '')
+  }
+  await writeFile(join(folder, 'block.cjs'), blockWith('cjs', 'require('))
+  t.same(await shell('node block.cjs', { JWT_SECRET: 'x' }), { status: 0, stdout: '', stderr: '' })
+})
+
+const REQUIRES = `
+import Fastify = require('fastify')
+import wsTicket = require('fastify-ws-ticket')
+
+export const app = Fastify()
+app.register(wsTicket.default, { allowedOrigins: ['https://app.example.com'] })
+`
+
+t.test('its declarations and the TypeScript of the README compile in a strict project, with the user that the app declared', async (t) => {
+  const example = blockWith('ts', 'interface FastifyJWT')
+  const programs = {
+    'example.ts': example,
+    'store.ts': blockWith('ts', 'implements TicketStore'),
+    'requires.cts': REQUIRES,
+    'wrong.ts': example.replace('from: connection.user.name, text', 'from: connection.user.nobody, text')
+  }
+  const found = await diagnostics(programs)
+  const complaint = "error TS2339: Property 'nobody' does not exist on type '{ sub: string; name: string; teams: string[]; }'."
+  t.match(found, /^wrong\.ts\(\d+,\d+\): /)
+  t.equal(found.slice(found.indexOf('error')).trim(), complaint, 'and nothing else')
+})
+
+/** What the compiler says of strict programs that use the package. */
+async function diagnostics(programs: Record<string, string>): Promise<string> {
+  const names = Object.keys(programs)
+  await Promise.all(names.map((name) => writeFile(join(folder, name), String(programs[name]))))
+  const options = '--noEmit --strict --exactOptionalPropertyTypes --skipLibCheck false --target ES2023 --module NodeNext --types node'
+  return (await compile(folder, [...options.split(' '), ...names])).stdout
+}
+
+/** What the README shows with the random and the passing made equal. */
+function shape(output: string): string {
+  return output.replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '<id>').replace(/"expiresAt":\d{13}/g, '"expiresAt":<ms>')
+}
+
+/** An app made of the README's fragments, and what can be seen of it. */
+function fragments(): string {
+  const cors = blockWith('js', 'exposedHeaders')
+  return `
+import fastifyHelmet from '@fastify/helmet'
+import fastifyJwt from '@fastify/jwt'
+import fastifyRateLimit from '@fastify/rate-limit'
+import fastifyWebsocket from '@fastify/websocket'
+import Fastify from 'fastify'
+import wsTicket, { defineContract } from 'fastify-ws-ticket'
+import Type from 'typebox'
+${cors
+  .split('\n')
+  .filter((line) => line.startsWith('import'))
+  .join('\n')}
+${blockWith('js', 'trustProxy')}
+await app.register(fastifyJwt, { secret: 'a secret of the tests that is long enough' })
+${cors
+  .split('\n')
+  .filter((line) => !line.startsWith('import') && !line.includes('wsTicket'))
+  .join('\n')}
+${blockWith('js', 'register(fastifyHelmet)')}
+${blockWith('js', 'isTicketUpgrade')}
+const event = Type.Object({ id: Type.Integer(), room: Type.String(), from: Type.String(), text: Type.String() })
+const chat = app.wsRoute('/chat', { contract: defineContract({ events: { 'chat.message': event } }), handlers: {} })
+${blockWith('js', "'/rooms/:room/close'")}
+await app.ready()
+const origin = 'https://app.example.com'
+const authorization = 'Bearer ' + app.jwt.sign({ sub: 'ann' })
+const headers = { 'content-type': 'application/json', origin, authorization }
+const ticket = (more, remoteAddress) => app.inject({ method: 'POST', url: '/chat/ticket', headers: { ...headers, ...more }, remoteAddress })
+const forwarded = { 'x-forwarded-for': '203.0.113.7', 'x-forwarded-proto': 'https' }
+const issued = await ticket({})
+let welcome
+const socket = await app.injectWS('/chat', { headers: { host: 'localhost', origin, 'sec-websocket-protocol': issued.json().protocols.join(', ') } }, {
+  onInit(socket) { welcome = new Promise((resolve) => socket.once('message', (data) => resolve(JSON.parse(data).type))) }
+})
+console.log(JSON.stringify({
+  plainOrigin: issued.headers['access-control-allow-origin'],
+  ticket: issued.statusCode,
+  forwarded: (await ticket(forwarded)).statusCode,
+  clear: (await ticket({ ...forwarded, 'x-forwarded-proto': 'http' })).statusCode,
+  withoutToken: (await app.inject({ method: 'GET', url: '/rooms' })).statusCode,
+  login: (await app.inject({ method: 'GET', url: '/login' })).statusCode,
+  push: (await app.inject({ method: 'POST', url: '/rooms/lobby/close', headers: { authorization } })).json(),
+  welcome: await welcome
+}))
+socket.terminate()
+await app.close()
+`
+}
+
+function shell(command: string, env: NodeJS.ProcessEnv = {}) {
+  const [program = '', ...args] = command.split(' ')
+  return run(folder, program, args, { ...process.env, ...env })
+}
+
+/** Starts a server on a free port; stopped with the test. */
+function startServer(t: Test, command: string): ChildProcessByStdio<null, Readable, null> {
+  const [program = '', ...args] = command.split(' ')
+  const server = spawn(...outsideTap(program, args), {
+    cwd: folder,
+    env: { ...process.env, PORT: '0' },
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
+  t.teardown(async () => {
+    const exited = once(server, 'exit')
+    server.kill()
+    await exited
+  })
+  return server
+}

@@ -1,0 +1,88 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { emptyFolder, type Finished, run } from './fixtures/packed.js'
+
+const SCRIPT = fileURLToPath(new URL('setup.mjs', import.meta.url))
+
+/** A system of programs that only write down how they are called. */
+class FakeSystem {
+  readonly #folder: string
+
+  constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  async add(command: string, script = ''): Promise<void> {
+    const record = `echo "${command} $*" >> '${join(this.#folder, 'calls.txt')}'`
+    await writeFile(join(this.#folder, command), `#!/bin/sh\n${record}\n${script}\n`, { mode: 0o755 })
+  }
+
+  /** An apt-get that installs openssl. */
+  async addAptGet(): Promise<void> {
+    const program = join(this.#folder, 'openssl')
+    await this.add('apt-get', `[ "$1" = install ] && echo > '${program}' && /bin/chmod +x '${program}'`)
+  }
+
+  async setUp(CI: string): Promise<Finished> {
+    return await run(this.#folder, process.execPath, [SCRIPT], { PATH: this.#folder, CI })
+  }
+
+  async calls(): Promise<string[]> {
+    const text = await readFile(join(this.#folder, 'calls.txt'), 'utf8').catch(() => '')
+    return text.split('\n').filter((line) => line !== '')
+  }
+}
+
+async function fakeSystem(t: Test): Promise<FakeSystem> {
+  const system = new FakeSystem(await emptyFolder(t))
+  // whoever is not root needs it
+  await system.add('sudo', 'shift; exec "$@"')
+  await system.add('true')
+  return system
+}
+
+t.test('where nothing is missing it says so and installs nothing', async (t) => {
+  const system = await fakeSystem(t)
+  await system.addAptGet()
+  await system.add('openssl')
+  const { status, stdout } = await system.setUp('true')
+  t.equal(status, 0)
+  t.equal(stdout, 'openssl is there\n')
+  t.same(await system.calls(), [])
+})
+
+t.test('what is missing is installed, once', async (t) => {
+  const system = await fakeSystem(t)
+  await system.addAptGet()
+  const { status, stdout } = await system.setUp('true')
+  t.equal(status, 0)
+  t.equal(stdout, 'openssl is there\n')
+  const calls = (await system.calls()).filter((call) => call.startsWith('apt-get'))
+  t.same(calls, ['apt-get update', 'apt-get install -y --no-install-recommends openssl'])
+  await system.setUp('true')
+  t.equal((await system.calls()).filter((call) => call.startsWith('apt-get')).length, 2)
+})
+
+t.test('what can not be installed is named, which is a failure in CI only', async (t) => {
+  const cases = [
+    ['', 0],
+    ['true', 1]
+  ] as const
+  for (const [CI, expected] of cases) {
+    const system = await fakeSystem(t)
+    const { status, stdout } = await system.setUp(CI)
+    t.equal(status, expected)
+    t.match(stdout, /^openssl is missing: it makes .*'apt-get install openssl'\n$/)
+    t.same(await system.calls(), [])
+  }
+})
+
+t.test('an apt-get that fails is as good as none', async (t) => {
+  const system = await fakeSystem(t)
+  await system.add('apt-get', 'exit 100')
+  const { status, stdout } = await system.setUp('true')
+  t.equal(status, 1)
+  t.match(stdout, /^openssl is missing/)
+})
