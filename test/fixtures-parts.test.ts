@@ -2,7 +2,8 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { emptyFolder, type Finished, run } from './fixtures/packed.js'
+import { emptyFolder } from './fixtures/packed.js'
+import { type Finished, run } from './fixtures/processes.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const folder = await emptyFolder(t)

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
-import { compile, emptyFolder, install, outsideTap, packPackage, run } from './fixtures/packed.js'
+import { compile, emptyFolder, install, packPackage } from './fixtures/packed.js'
+import { outsideTap, run } from './fixtures/processes.js'
 import { blockAfter, blocks, blockWith, readme } from './fixtures/readme.js'
 
 // one folder, made as the README says: to pack and to install takes longer than all that is tried in it

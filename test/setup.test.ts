@@ -2,7 +2,8 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { emptyFolder, type Finished, run } from './fixtures/packed.js'
+import { emptyFolder } from './fixtures/packed.js'
+import { type Finished, run } from './fixtures/processes.js'
 
 const SCRIPT = fileURLToPath(new URL('setup.mjs', import.meta.url))
 

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { outsideTap } from './fixtures/processes.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = 'test/types'
@@ -10,7 +11,7 @@ const folder = 'test/types'
 function reported(): Promise<string[]> {
   const arguments_ = ['node_modules/typescript/bin/tsc', '-p', `${folder}/tsconfig.json`, '--pretty', 'false']
   return new Promise((resolve) => {
-    execFile(process.execPath, arguments_, { cwd: root }, (_error, stdout) => {
+    execFile(...outsideTap(process.execPath, arguments_), { cwd: root }, (_error, stdout) => {
       const errors = [...stdout.matchAll(/^(\S+)\((\d+),\d+\): error (TS\d+)/gm)]
       resolve(errors.map(([, file, line, code]) => `${file}:${line} ${code}`).sort())
     })

@@ -73,7 +73,8 @@ export class LiveConnection implements Connection, LimitedConnection {
   /** When the present state is given up: opening, draining or closing. */
   #stateDueAt: number
   #lastMessageAt: number
-  #closeCode: number | undefined
+  /** What our own close frame says; 0 where the peer closes. */
+  #closeCode = 0
   #closeReason = ''
   #buckets: number[] | undefined
   #topics: Set<string> | undefined
@@ -136,11 +137,6 @@ export class LiveConnection implements Connection, LimitedConnection {
   get pipeline(): Pipeline<MessageCall> {
     this.#pipeline ??= this.#host.createPipeline()
     return this.#pipeline
-  }
-
-  /** Takes messages, and may send. */
-  get isOpen(): boolean {
-    return this.#state === 'open'
   }
 
   /** Is it closed, or about to be? Then nothing is sent any more. */
@@ -230,7 +226,6 @@ export class LiveConnection implements Connection, LimitedConnection {
 
   /** Does what is due. `ping` is the data for a ping in this round. */
   tick(now: number, ping: Buffer): void {
-    if (this.#state === 'closed') return
     if (this.#state === 'closing') return this.#terminateIfOverdue(now)
     if (this.#isPeerLeaving()) return this.#startClosing()
     this.#pipeline?.expire(now)
@@ -268,7 +263,8 @@ export class LiveConnection implements Connection, LimitedConnection {
     this.#pipeline?.clear()
     this.#release()
     this.#abort?.abort()
-    this.#host.closed(this, this.#closeCode ?? code, this.#closeCode === undefined ? reason : this.#closeReason)
+    if (this.#closeCode === 0) this.#host.closed(this, code, reason)
+    else this.#host.closed(this, this.#closeCode, this.#closeReason)
   }
 
   #openDone(): void {
@@ -304,7 +300,7 @@ export class LiveConnection implements Connection, LimitedConnection {
   #endIfDrained(now: number): void {
     const isIdle = this.#pipeline === undefined || this.#pipeline.isIdle
     if (!isIdle && now < this.#stateDueAt) return
-    this.end(this.#closeCode ?? CloseCode.goingAway, this.#closeReason)
+    this.end(this.#closeCode, this.#closeReason)
   }
 
   #tickSession(now: number): void {

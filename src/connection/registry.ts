@@ -20,10 +20,6 @@ export class ConnectionRegistry {
     return [...this.#byId.values()]
   }
 
-  get(id: string): LiveConnection | undefined {
-    return this.#byId.get(id)
-  }
-
   find(target: Target): LiveConnection[] {
     if ('all' in target) return this.all()
     if ('user' in target) return [...(this.#byUser.get(target.user) ?? [])]

@@ -150,8 +150,8 @@ async function keep(
 }
 
 function refreshOf(body: unknown): string | null {
-  if (typeof body !== 'object' || body === null || !('refresh' in body)) return null
-  return typeof body.refresh === 'string' ? body.refresh : null
+  const refresh: unknown = Reflect.get(Object(body), 'refresh')
+  return typeof refresh === 'string' ? refresh : null
 }
 
 /** As it will come back from any store; whatever is not JSON fails here and not on the day another store is used. */

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { outsideTap } from '../fixtures/processes.js'
 import { askTicket, connect, enter, logIn, open, post, protocolsOf, startChat } from './start-chat.js'
 
 const chat = await startChat(t)
@@ -246,6 +247,8 @@ t.test('the script of the README does what it says', async (t) => {
   const [, script = ''] = /```js\n(.*?)```/s.exec(readme) ?? []
   const dir = t.testdir({ 'hello.mjs': script })
   const flags = 'WebSocket' in globalThis ? [] : ['--experimental-websocket', '--no-warnings']
-  const { stdout } = await promisify(execFile)(process.execPath, [...flags, `${dir}/hello.mjs`, chat.origin], { timeout: 10_000 })
+  const { stdout } = await promisify(execFile)(...outsideTap(process.execPath, [...flags, `${dir}/hello.mjs`, chat.origin]), {
+    timeout: 10_000
+  })
   t.match(stdout, /^\$welcome.+\$reply { members: \[ 'ann' \] }.+text: 'Hello'.+\$reply/s)
 })

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import WebSocket, { type ClientOptions } from 'ws'
 import { Client } from '../fixtures/client.js'
+import { outsideTap } from '../fixtures/processes.js'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -47,7 +48,7 @@ export async function runChat(env: Environment): Promise<Ended> {
 }
 
 function run(env: Environment): ChildProcess {
-  return spawn(process.execPath, ['--import=tsx', 'examples/chat/main.ts'], {
+  return spawn(...outsideTap(process.execPath, ['--import=tsx', 'examples/chat/main.ts']), {
     cwd: ROOT,
     env: { PATH: process.env.PATH, PORT: '0', ...env },
     timeout: 30_000

@@ -1,0 +1,112 @@
+import { once } from 'node:events'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import Type from 'typebox'
+import { type Connection, defineContract } from '../../src/index.js'
+import { connect, listen, portOf } from '../fixtures/client.js'
+import { Closings } from '../fixtures/closings.js'
+import { connectRaw, handshakeHeaders, type RawSocket, requestBytes } from '../fixtures/raw-socket.js'
+import { issueTicket } from '../fixtures/tickets.js'
+import { as, buildTimedApp } from '../fixtures/timed-app.js'
+
+const contract = defineContract({
+  messages: { echo: { payload: Type.Object({ text: Type.String() }), reply: Type.Object({ text: Type.String() }) } },
+  events: { news: Type.Object({ text: Type.String() }) }
+})
+const BIG = { text: 'x'.repeat(60_000) }
+
+async function buildNewsApp(t: Test) {
+  const { app, clock } = await buildTimedApp(t, { plugin: { pingInterval: '1 hour' } })
+  const closings = new Closings()
+  const route = app.wsRoute('/news', {
+    contract,
+    handlers: { echo: (payload) => payload },
+    maxBuffered: 100_000,
+    onOpen: (connection) => connection.subscribe('all'),
+    onClose: closings.onClose
+  })
+  await listen(app)
+  return { app, clock, route, closings }
+}
+
+/** Opens a connection and reads nothing any more. */
+async function connectDeaf(t: Test, app: Awaited<ReturnType<typeof buildNewsApp>>['app'], sub: string) {
+  const raw = await connectRaw(t, portOf(app))
+  raw.write(requestBytes('GET /news HTTP/1.1', handshakeHeaders(await issueTicket(app, '/news', as({ sub })))))
+  await raw.until('$welcome')
+  raw.socket.pause()
+  return raw
+}
+
+t.test('H7 a slow reader is closed with 1013 at the buffer limit; others lose nothing', async (t) => {
+  const { app, clock, route, closings } = await buildNewsApp(t)
+  await connectDeaf(t, app, 'deaf')
+  const reader = await connect(t, app, '/news', as({ sub: 'ann' }))
+  await reader.next()
+  let published = 0
+  while (route.publish('all', 'news', { text: `${published} ${BIG.text}` }).delivered === 2) {
+    published++
+    t.match(await reader.next(), { type: 'news', payload: { text: new RegExp(`^${published - 1} `) } })
+    if (published > 2000) throw new Error('the buffer has no limit')
+  }
+  t.match(await reader.next(), { type: 'news' }, 'the reader is still served')
+  t.equal(route.publish('all', 'news', BIG).delivered, 1, 'and the other is not any more')
+  await reader.next()
+  t.equal(route.connections().length, 2, 'it has closeTimeout to read what is left')
+  clock.advance(2000)
+  t.match(await closings.count(1), [{ code: 1013, reason: 'too slow a reader', connection: { userId: 'deaf' } }])
+  t.equal(route.connections().length, 1)
+  t.match(await reader.request('echo', { text: 'still here' }), { type: '$reply' })
+})
+
+t.test('H7 a slow reader is noticed in a round, without anything more being sent', async (t) => {
+  const { app, clock, route, closings } = await buildNewsApp(t)
+  const [[socket]] = await Promise.all([once(app.websocketServer, 'connection'), connectDeaf(t, app, 'deaf')])
+  const [connection] = route.connections()
+  if (!connection) throw new Error('there is no connection')
+  while (socket.bufferedAmount <= 100_000) connection.send('news', BIG)
+  t.equal(connection.signal.aborted, false)
+  clock.advance(250)
+  t.equal(connection.signal.aborted, true)
+  clock.advance(2000)
+  t.match(await closings.count(1), [{ code: 1013 }])
+})
+
+const PING = Buffer.concat([Buffer.from([0x89, 0x80 | 125, 0, 0, 0, 0]), Buffer.alloc(125)])
+const PINGS = Buffer.concat(Array.from({ length: 500 }, () => PING))
+
+/** Sends pings and reads no pong until the connection is given up; answers how many bytes it took. */
+async function flood({ socket }: RawSocket, { signal }: Connection): Promise<number> {
+  let sent = 0
+  while (!signal.aborted && sent < 200_000_000) {
+    const hasRoom = socket.write(PINGS)
+    sent += PINGS.length
+    if (hasRoom) await nextTurn()
+    else await Promise.race([once(socket, 'drain').catch(() => {}), once(signal, 'abort')])
+  }
+  return sent
+}
+
+t.test('H6 a peer that floods with pings and reads no pong is closed', async (t) => {
+  const { app, clock, closings } = await buildNewsApp(t)
+  const raw = await connectDeaf(t, app, 'deaf')
+  const [connection] = app.wsTicket.connections()
+  if (!connection) throw new Error('there is no connection')
+  t.ok((await flood(raw, connection)) < 200_000_000)
+  clock.advance(2250)
+  t.equal((await closings.count(1)).length, 1)
+  t.equal(app.wsTicket.stats().connections, 0)
+})
+
+t.test('H6 a ping flood is closed with 1013 where ws itself sets no limit to pongs', async (t) => {
+  const { app, clock, closings } = await buildNewsApp(t)
+  // as it is in versions of ws that do not know the option
+  app.websocketServer.on('connection', (socket) => Reflect.set(socket, '_maxPendingAutoPongs', 0))
+  const raw = await connectDeaf(t, app, 'deaf')
+  const [connection] = app.wsTicket.connections()
+  if (!connection) throw new Error('there is no connection')
+  t.ok((await flood(raw, connection)) < 200_000_000)
+  clock.advance(2000)
+  t.match(await closings.count(1), [{ code: 1013, reason: 'too slow a reader' }])
+  t.equal(app.wsTicket.stats().connections, 0)
+})
