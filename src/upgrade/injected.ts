@@ -1,12 +1,14 @@
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
+import { type Duplex, finished } from 'node:stream'
 
 /**
  * `injectWS` gives a plain object for a request: no socket, no raw headers, no events. Fills in what Fastify and the
  * checks of an upgrade read, as `inject` does for its requests: the peer is 127.0.0.1.
  */
 export function completeInjected(request: IncomingMessage, socket: Duplex): void {
+  // its socket does not destroy itself at its end, as the network's do; nobody would learn that it is closed
+  finished(socket, () => socket.destroy())
   const emitter = new EventEmitter()
   const missing = {
     socket: Object.assign(socket, { remoteAddress: '127.0.0.1' }),
