@@ -17,6 +17,7 @@ const table = {
   // asking for a ticket
   UNAUTHENTICATED: [401, "Authentication failed; send a valid token as 'Authorization: Bearer <token>'."],
   FORBIDDEN: [403, 'You may not open this connection.'],
+  INVALID_TICKET_REQUEST: [400, 'The body must be {} or { "refresh": "<id of an open connection>" }.'],
   UNSUPPORTED_MEDIA_TYPE: [415, "Send the request as 'Content-Type: application/json'."],
   USER_CONNECTED: [409, 'You have as many connections as a user may have (%s); close one first.'],
   TOO_MANY_TICKETS: [429, 'You have as many unused tickets as a user may have (%s); use one or wait.'],

@@ -3,8 +3,8 @@ import Type, { type Static } from 'typebox'
 import { type Clock, systemClock } from './clock.js'
 import { fail } from './errors.js'
 import { callable, duration, durationOrOff, flag, optionParser, toMs, whole } from './option-schema.js'
+import { isSerializedOrigin } from './serialized-origin.js'
 import type { TicketStore } from './ticket/store.js'
-import { isSerializedOrigin } from './upgrade/origin.js'
 import type { Claims } from './user.js'
 
 const MINUTE = 60_000

@@ -108,7 +108,8 @@ function createScope(app: FastifyInstance, settings: Settings, routeDefaults: Fa
     routeDefaults,
     // an app may have turned the tracking of clients off
     sockets: app.websocketServer.clients ?? new Set(),
-    hosts: new Set()
+    hosts: new Set(),
+    routeLimits: new Set()
   }
 }
 

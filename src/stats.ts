@@ -1,4 +1,5 @@
 import type { RouteScope } from './route/route-scope.js'
+import { ConnectionLimits } from './upgrade/connection-limits.js'
 
 /** What there is on this node at the moment. */
 export interface Stats {
@@ -12,9 +13,9 @@ export interface Stats {
   readonly counted: { readonly users: number; readonly ips: number; readonly messageLimits: number }
 }
 
-export function statsOf({ hosts, gate, store, limits }: RouteScope): Stats {
+export function statsOf({ hosts, gate, store, limits, routeLimits }: RouteScope): Stats {
   const all = [...hosts]
-  const { users, ips } = limits.keys
+  const { users, ips } = ConnectionLimits.countKeys([limits, ...routeLimits])
   return {
     connections: sum(all.map(({ registry }) => registry.size)),
     pendingHandshakes: gate.pending,

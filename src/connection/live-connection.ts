@@ -7,8 +7,6 @@ import type { LimitedConnection } from '../message/limit.js'
 import type { Pipeline } from '../message/pipeline.js'
 import type { ConnectionSettings } from '../options.js'
 import { CloseCode, encodeExpiring, encodeWelcome } from '../protocol.js'
-import type { EventEncoder } from '../publish/events.js'
-import type { Topics } from '../publish/topics.js'
 import type { User } from '../user.js'
 import { checkCloseCode, fitReason } from './close.js'
 import type { Connection } from './connection.js'
@@ -38,11 +36,13 @@ export interface ConnectionHost {
   readonly settings: ConnectionSettings
   readonly clock: Clock
   readonly log: FastifyBaseLogger
-  readonly events: EventEncoder
-  readonly topics: Topics<LiveConnection>
   /** Handles one frame of an open connection. Must not throw. */
   receive(connection: LiveConnection, data: Buffer, isBinary: boolean): void
   createPipeline(): Pipeline<MessageCall>
+  /** The frame of an event of the contract. */
+  encodeEvent(event: string, payload: unknown): Buffer
+  subscribed(topic: string, connection: LiveConnection): void
+  unsubscribed(topic: string, connection: LiveConnection): void
   opened(connection: LiveConnection): unknown
   closed(connection: LiveConnection, code: number, reason: string): void
 }
@@ -166,7 +166,7 @@ export class LiveConnection implements Connection, LimitedConnection {
   }
 
   send(event: string, payload: unknown): boolean {
-    return this.write(this.#host.events.encode(event, payload))
+    return this.write(this.#host.encodeEvent(event, payload))
   }
 
   /** Sends a frame that is ready; false when the connection is not there for it any more. */
@@ -184,12 +184,12 @@ export class LiveConnection implements Connection, LimitedConnection {
     if (this.isEnding) return
     this.#topics ??= new Set()
     this.#topics.add(topic)
-    this.#host.topics.add(topic, this)
+    this.#host.subscribed(topic, this)
   }
 
   unsubscribe(topic: string): void {
     this.#topics?.delete(topic)
-    this.#host.topics.remove(topic, this)
+    this.#host.unsubscribed(topic, this)
   }
 
   close(code: number = CloseCode.normal, reason = ''): void {
@@ -332,7 +332,7 @@ export class LiveConnection implements Connection, LimitedConnection {
   }
 
   #leaveTopics(): void {
-    for (const topic of this.#topics ?? NO_TOPICS) this.#host.topics.remove(topic, this)
+    for (const topic of this.#topics ?? NO_TOPICS) this.#host.unsubscribed(topic, this)
     this.#topics = undefined
   }
 }

@@ -1,6 +1,4 @@
 import type { FastifyInstance } from 'fastify'
-import { refreshMessage } from '../connection/refresh.js'
-import { RouteHost } from '../connection/route-host.js'
 import { fail } from '../errors.js'
 import { compileMessages, type MessageTable } from '../message/messages.js'
 import { show } from '../option-schema.js'
@@ -8,6 +6,8 @@ import { type ConnectionSettings, parseRouteLimits } from '../options.js'
 import { ControlType } from '../protocol.js'
 import { RoutePublisher } from '../publish/publisher.js'
 import { ConnectionLimits } from '../upgrade/connection-limits.js'
+import { refreshMessage } from './refresh.js'
+import { RouteHost } from './route-host.js'
 import { type AnyRouteOptions, type SplitOptions, splitOptions } from './route-options.js'
 import type { RouteScope } from './route-scope.js'
 import { declareTicketRoute } from './ticket-route.js'
@@ -43,6 +43,7 @@ export function declareRoute(app: FastifyInstance, scope: RouteScope, path: stri
   declareUpgradeRoute(app, scope, route, host)
   scope.hub.add(host)
   scope.hosts.add(host)
+  scope.routeLimits.add(route.limits)
   const publisher = new RoutePublisher(scope, host)
   scope.publisher.add(publisher)
   return publisher

@@ -1,6 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { WebSocket } from 'ws'
-import type { RouteHost } from '../connection/route-host.js'
 import type { Settings } from '../options.js'
 import type { Bus } from '../publish/bus.js'
 import type { Hub } from '../publish/hub.js'
@@ -10,6 +9,7 @@ import type { RedeemStage } from '../ticket/redeem.js'
 import type { TicketStore } from '../ticket/store.js'
 import type { ConnectionLimits } from '../upgrade/connection-limits.js'
 import type { UpgradeGate } from '../upgrade/gate.js'
+import type { RouteHost } from './route-host.js'
 import type { FastifyRouteOptions } from './route-options.js'
 
 /** What all routes of one registration of the plugin share. */
@@ -31,4 +31,6 @@ export interface RouteScope {
   /** All sockets of @fastify/websocket. */
   readonly sockets: Set<WebSocket>
   readonly hosts: Set<RouteHost>
+  /** What routes with caps of their own count by. */
+  readonly routeLimits: Set<ConnectionLimits>
 }

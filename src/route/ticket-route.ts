@@ -1,6 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { checkCaller, fillEmptyBody, type IssueStage, issue, ticketSchema } from '../ticket/issue.js'
+import { checkBody, checkCaller, fillEmptyBody, type IssueStage, issue, ticketSchema } from '../ticket/issue.js'
 import type { ConnectionLimits } from '../upgrade/connection-limits.js'
+import { checkOrigin } from '../upgrade/origin.js'
+import { checkSecureChannel } from '../upgrade/secure-channel.js'
 import { before } from './hooks.js'
 import type { FastifyRouteOptions, RouteSchema } from './route-options.js'
 import type { RouteScope } from './route-scope.js'
@@ -23,7 +25,11 @@ export function declareTicketRoute(app: FastifyInstance, scope: RouteScope, rout
     route: route.id,
     settings: scope.settings,
     store: scope.store,
-    limits: route.limits,
+    checkSource(request) {
+      checkSecureChannel(request, scope.settings)
+      checkOrigin(request.headers.origin, scope.settings)
+    },
+    checkRoom: (ipKey, userId) => route.limits.checkRoom(ipKey, userId),
     perIp: scope.issuePerIp,
     perUser: scope.issuePerUser,
     authorize: route.authorize
@@ -36,6 +42,7 @@ export function declareTicketRoute(app: FastifyInstance, scope: RouteScope, rout
     schema: { ...ticketSchema, ...route.schema },
     onRequest: before(async (request: FastifyRequest) => checkCaller(stage, request), route.fastify.onRequest),
     preParsing: before(fillEmptyBody, route.fastify.preParsing),
+    preValidation: before(checkBody, route.fastify.preValidation),
     handler: (request, reply) => issue(stage, request, reply)
   })
 }

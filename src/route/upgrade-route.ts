@@ -1,10 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { RouteHost } from '../connection/route-host.js'
-import { checkUpgrade, handshakeOf } from '../upgrade/admit.js'
+import { checkUpgrade } from '../upgrade/admit.js'
 import { appServerOf } from '../upgrade/app-server.js'
 import { type OpenStage, openConnection } from '../upgrade/open.js'
 import { redactForeignRequests, redactingSerializer } from '../upgrade/redact.js'
 import { before } from './hooks.js'
+import type { RouteHost } from './route-host.js'
 import type { RouteScope } from './route-scope.js'
 import type { DeclaredRoute } from './ticket-route.js'
 import { withStage } from './websocket-routes.js'
@@ -34,8 +34,7 @@ export function declareUpgradeRoute(app: FastifyInstance, scope: RouteScope, rou
     schema: { hide: true, ...(params ? { params } : {}), ...(querystring && { querystring }), ...(headers && { headers }) },
     logSerializers: { req: redactingSerializer(app.log) },
     onRequest: before(async (request: FastifyRequest) => checkUpgrade(stage, request), route.fastify.onRequest),
-    // what is no upgrade is refused there already
-    handler: async (request) => void handshakeOf(stage, request),
-    wsHandler: (socket, request) => openConnection(stage, socket, request)
+    websocket: true,
+    handler: (socket, request) => openConnection(stage, socket, request)
   })
 }

@@ -57,8 +57,8 @@ export function guardWebSocketRoutes(app: FastifyInstance): void {
 
 function redeemFirst(route: RouteOptions, stage: OpenStage): void {
   const { handler } = route
+  // what is no upgrade is refused in onRequest already
   route.handler = async function (request, reply) {
-    if (!request.ws) return handler.call(this, request, reply)
     return redeemAndUpgrade(stage, request, reply, () => handler.call(this, request, reply))
   }
 }

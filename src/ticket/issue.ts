@@ -1,13 +1,11 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
+import { Compile } from 'typebox/compile'
 import { fail } from '../errors.js'
 import type { Settings } from '../options.js'
 import { SUBPROTOCOL, TICKET_PROTOCOL_PREFIX } from '../protocol.js'
 import { ipKeyOf, type RequestRate } from '../request-rate.js'
-import type { ConnectionLimits } from '../upgrade/connection-limits.js'
-import { checkOrigin } from '../upgrade/origin.js'
-import { checkSecureChannel } from '../upgrade/secure-channel.js'
 import { authenticate, type Caller, timeLeftMs } from './authenticate.js'
 import { pathOf } from './path.js'
 import type { TicketRecord, TicketStore } from './store.js'
@@ -18,7 +16,10 @@ export interface IssueStage {
   readonly route: string
   readonly settings: Settings
   readonly store: TicketStore
-  readonly limits: ConnectionLimits
+  /** Did the request come by a secure channel, from an origin that is allowed? Refuses by throwing, as an upgrade is refused. */
+  readonly checkSource: (request: FastifyRequest) => void
+  /** Is there room for one more connection? Refuses by throwing. */
+  readonly checkRoom: (ipKey: string, userId: string) => void
   readonly perIp: RequestRate
   /** Counts the user that `callerOf` tells. */
   readonly perUser: RequestRate
@@ -36,17 +37,21 @@ const errorSchema = Type.Object(
   { additionalProperties: true }
 )
 
-/** The schema of the ticket route, for @fastify/swagger and for validation. */
+const bodySchema = Type.Object(
+  {
+    refresh: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 64, description: 'The id of an open connection whose session the ticket is to extend' })
+    )
+  },
+  { additionalProperties: false }
+)
+
+const bodyValidator = Compile(bodySchema)
+
+/** The schema of the ticket route, for @fastify/swagger. */
 export const ticketSchema = {
   summary: 'Issues a ticket for one WebSocket connection',
-  body: Type.Object(
-    {
-      refresh: Type.Optional(
-        Type.String({ maxLength: 64, description: 'The id of an open connection whose session the ticket is to extend' })
-      )
-    },
-    { additionalProperties: false }
-  ),
+  body: bodySchema,
   response: {
     201: Type.Object(
       {
@@ -77,8 +82,7 @@ export function callerOf(request: FastifyRequest): Caller {
 
 /** Everything that can be checked before the body is read, cheapest first. */
 export async function checkCaller(stage: IssueStage, request: FastifyRequest): Promise<void> {
-  checkSecureChannel(request, stage.settings)
-  checkOrigin(request.headers.origin, stage.settings)
+  stage.checkSource(request)
   checkContentType(request)
   await stage.perIp(request)
   callers.set(request, await authenticate(request, stage.settings))
@@ -96,6 +100,11 @@ export async function fillEmptyBody(request: FastifyRequest, _reply: FastifyRepl
   return Readable.from([Buffer.from(EMPTY_OBJECT)])
 }
 
+/** Before Fastify's own validation, which by default would take away what does not belong there. */
+export async function checkBody(request: FastifyRequest): Promise<void> {
+  if (!bodyValidator.Check(request.body)) throw fail('INVALID_TICKET_REQUEST')
+}
+
 /** Only JSON: a form of a foreign page can't send it without asking first (OWASP, Cross-Site Request Forgery). */
 function checkContentType(request: FastifyRequest): void {
   const [type = ''] = (request.headers['content-type'] ?? '').split(';')
@@ -104,11 +113,11 @@ function checkContentType(request: FastifyRequest): void {
 
 /** Issues a ticket: the handler of the ticket route. */
 export async function issue(stage: IssueStage, request: FastifyRequest, reply: FastifyReply): Promise<object> {
-  const { settings, store, limits } = stage
+  const { settings, store } = stage
   const caller = callerOf(request)
   const context = await authorize(stage, request)
   const refreshes = refreshOf(request.body)
-  if (refreshes === null) limits.checkRoom(ipKeyOf(request), caller.userId)
+  if (refreshes === null) stage.checkRoom(ipKeyOf(request), caller.userId)
   const ttlMs = Math.min(settings.ticketTtlMs, timeLeftMs(request, caller, settings))
   const record = asJson({
     user: caller.user,
@@ -150,8 +159,7 @@ async function keep(
 }
 
 function refreshOf(body: unknown): string | null {
-  const refresh: unknown = Reflect.get(Object(body), 'refresh')
-  return typeof refresh === 'string' ? refresh : null
+  return bodyValidator.Check(body) ? (body.refresh ?? null) : null
 }
 
 /** As it will come back from any store; whatever is not JSON fails here and not on the day another store is used. */

@@ -27,9 +27,6 @@ export interface AdmitStage extends RedeemStage {
   wasDisconnected(userId: string, connection: string, since: number): boolean
 }
 
-/** The checked part of a handshake: the ticket that it carries. */
-const tickets = new WeakMap<Handshake, string>()
-
 /** The handshake of an upgrade that is still under way. */
 export function handshakeOf(stage: AdmitStage, request: FastifyRequest): Handshake {
   const handshake = stage.gate.handshakeOf(request.raw)
@@ -52,7 +49,7 @@ export async function checkUpgrade(stage: AdmitStage, request: FastifyRequest): 
   handshake.hold(stage.limits.takeTotal())
   handshake.hold(stage.limits.takeIp(ipKeyOf(request)))
   if (!isTicketFormat(ticket)) throw fail('INVALID_TICKET')
-  tickets.set(handshake, ticket)
+  handshake.ticket = ticket
 }
 
 /**
@@ -63,7 +60,7 @@ export async function admit(stage: AdmitStage, request: FastifyRequest, handshak
   const id = randomUUID()
   const ipKey = ipKeyOf(request)
   const presented = {
-    ticket: tickets.get(handshake) ?? '',
+    ticket: handshake.ticket,
     route: stage.route,
     path: pathOf(request.params),
     origin: request.headers.origin ?? null,
@@ -110,17 +107,17 @@ function theTicket(
   if (queryTicket !== undefined && !ticketInQuery) throw fail('MISPLACED_TICKET', ['A ticket in the query is not accepted'])
   if (offeredTickets.length > 0 && !ticketInSubprotocol) throw fail('MISPLACED_TICKET', ['A ticket in a subprotocol is not accepted here'])
   if (Array.isArray(queryTicket)) throw fail('MISPLACED_TICKET', ['There is more than one ticket'])
-  const offered = [...offeredTickets, ...(queryTicket === undefined ? [] : [queryTicket])]
+  const offered = queryTicket === undefined ? offeredTickets : [...offeredTickets, String(queryTicket)]
   if (offered.length > 1) throw fail('MISPLACED_TICKET', ['There is more than one ticket'])
-  checkSubprotocol(request, queryTicket === undefined)
-  return String(offered[0] ?? '')
+  checkSubprotocol(request)
+  return offered.join('')
 }
 
 /** A client that offers subprotocols must be answered with one, and ours is the only one there is. */
-function checkSubprotocol(request: FastifyRequest, isRequired: boolean): void {
+function checkSubprotocol(request: FastifyRequest): void {
   const offered = request.headers['sec-websocket-protocol']
-  if (offered === undefined && !isRequired) return
-  const names = (offered ?? '').split(',').map((name) => name.trim())
+  if (offered === undefined) return
+  const names = offered.split(',').map((name) => name.trim())
   if (!names.includes(SUBPROTOCOL)) throw fail('BAD_HANDSHAKE', [`the subprotocol '${SUBPROTOCOL}' is not offered`])
   request.raw.headers['sec-websocket-protocol'] = SUBPROTOCOL
 }
@@ -131,6 +128,6 @@ function takeQueryTicket(request: FastifyRequest): unknown {
   if (typeof query !== 'object' || query === null || !('ticket' in query)) return undefined
   const { ticket } = query
   delete query.ticket
-  request.raw.url = redactTicket(request.raw.url ?? '')
+  request.raw.url = redactTicket(request.url)
   return ticket
 }

@@ -12,9 +12,8 @@ class Places {
 
   /** Takes a place: what gives it back, or undefined when there is none. */
   take(key: string): (() => void) | undefined {
-    const taken = this.#taken.get(key) ?? 0
-    if (taken >= this.max) return undefined
-    this.#taken.set(key, taken + 1)
+    if (this.isFull(key)) return undefined
+    this.#taken.set(key, this.#count(key) + 1)
     let isHeld = true
     return () => {
       if (!isHeld) return
@@ -24,15 +23,19 @@ class Places {
   }
 
   isFull(key: string): boolean {
-    return (this.#taken.get(key) ?? 0) >= this.max
+    return this.#count(key) >= this.max
   }
 
   get keys(): number {
     return this.#taken.size
   }
 
+  #count(key: string): number {
+    return this.#taken.get(key) ?? 0
+  }
+
   #giveBack(key: string): void {
-    const left = (this.#taken.get(key) ?? 0) - 1
+    const left = this.#count(key) - 1
     if (left > 0) this.#taken.set(key, left)
     else this.#taken.delete(key)
   }
@@ -88,9 +91,9 @@ export class ConnectionLimits {
     return release
   }
 
-  /** How many addresses and users hold places; for `stats()`. */
-  get keys(): { ips: number; users: number } {
-    return { ips: this.#perIp.keys, users: this.#perUser.keys }
+  /** How many addresses and users hold places in any of these; what they share counts once. */
+  static countKeys(all: readonly ConnectionLimits[]): { ips: number; users: number } {
+    return { ips: sumOfKeys(all.map((limits) => limits.#perIp)), users: sumOfKeys(all.map((limits) => limits.#perUser)) }
   }
 
   #serverFull(): Error {
@@ -100,6 +103,10 @@ export class ConnectionLimits {
   #ipFull(): Error {
     return fail('IP_CONNECTED', [this.#perIp.max], { retryAfterMs: RETRY_AFTER_MS })
   }
+}
+
+function sumOfKeys(places: Places[]): number {
+  return [...new Set(places)].reduce((sum, { keys }) => sum + keys, 0)
 }
 
 function sharedOrOwn(max: number, shared: Places | undefined): Places {

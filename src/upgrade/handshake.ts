@@ -14,6 +14,8 @@ export class Handshake {
   readonly startedAt: number
   /** The tickets that were offered as subprotocols; taken out of the request, so that nothing can echo or log them. */
   readonly offeredTickets: readonly string[]
+  /** The ticket to redeem, once its form is checked. */
+  ticket = ''
   state: HandshakeState = 'pending'
   #releases: (() => void)[] = []
   #isOver = false
@@ -73,12 +75,12 @@ export class Handshake {
 
 /** Is this an upgrade to WebSocket and to nothing else? */
 export function asksForWebSocket(request: IncomingMessage): boolean {
-  return request.headers.upgrade?.toLowerCase() === 'websocket'
+  return upgradeHeader(request) === 'websocket'
 }
 
 /** Does this upgrade name WebSocket at all? */
 export function mentionsWebSocket(request: IncomingMessage): boolean {
-  return /\bwebsocket\b/i.test(request.headers.upgrade ?? '')
+  return /\bwebsocket\b/.test(upgradeHeader(request))
 }
 
 /**
@@ -106,7 +108,12 @@ export function checkVersionAndKey({ headers }: IncomingMessage): void {
   if (String(headers['sec-websocket-version']) !== '13') {
     throw fail('UPGRADE_REQUIRED', [], { headers: { upgrade: 'websocket', 'sec-websocket-version': '13' } })
   }
-  if (!KEY_FORMAT.test(headers['sec-websocket-key'] ?? '')) throw fail('BAD_HANDSHAKE', ['Sec-WebSocket-Key is not 16 bytes of base64'])
+  if (!KEY_FORMAT.test(String(headers['sec-websocket-key']))) throw fail('BAD_HANDSHAKE', ['Sec-WebSocket-Key is not 16 bytes of base64'])
+}
+
+/** There is one: Node takes a request for an upgrade by it. */
+function upgradeHeader({ headers }: IncomingMessage): string {
+  return String(headers.upgrade).toLowerCase()
 }
 
 /** Node joins a header that comes more than once; `rawHeaders` is what came. */
@@ -133,8 +140,9 @@ function isTicketProtocol(name: string, isOurs: boolean): boolean {
 }
 
 function redactRawHeaders(rawHeaders: string[], kept: string): void {
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]?.toLowerCase() === 'sec-websocket-protocol') rawHeaders[i + 1] = kept
+  const names = rawHeaders.map((text, index) => (index % 2 === 0 ? text.toLowerCase() : ''))
+  for (const [index, name] of names.entries()) {
+    if (name === 'sec-websocket-protocol') rawHeaders[index + 1] = kept
   }
 }
 

@@ -54,6 +54,8 @@ export async function redeemAndUpgrade(
 /** The socket is open: makes it a connection that holds on to nothing of the request. */
 export function openConnection(stage: OpenStage, socket: WebSocket, request: FastifyRequest): void {
   const opening = openings.get(request)
+  // the app's own server has refused this upgrade, and opens no socket for it; should it ever, nobody is let in
+  /* c8 ignore next */
   if (!opening) return socket.terminate()
   const { admission, handshake, reply } = opening
   const release = handshake.handOver()

@@ -51,7 +51,7 @@ export function redactForeignRequests(log: FastifyBaseLogger): void {
 }
 
 function redactLine(line: Record<string, unknown>, isSecret?: (value: string) => boolean): Record<string, unknown> {
-  return typeof line.url === 'string' ? { ...line, url: redactTicket(line.url, isSecret) } : line
+  return 'url' in line ? { ...line, url: redactTicket(String(line.url), isSecret) } : line
 }
 
 function serializerOf(log: FastifyBaseLogger): RequestSerializer | undefined {

@@ -7,7 +7,7 @@ import type { TicketError } from '../errors.js'
  */
 export function refuseSocket(socket: Duplex, error: TicketError): void {
   const { statusCode, code, message, headers } = error
-  const status = STATUS_CODES[statusCode] ?? 'Error'
+  const status = String(STATUS_CODES[statusCode])
   const body = JSON.stringify({ statusCode, code, error: status, message })
   const lines = [
     `HTTP/1.1 ${statusCode} ${status}`,

@@ -30,7 +30,12 @@ const faults: Fault[] = [
   { what: 'J2 an upgrade to websocket and h2c', changes: { Upgrade: 'websocket, h2c' }, ...bad },
   { what: 'J2 an upgrade to h2c and websocket', changes: { Upgrade: 'h2c, websocket' }, ...bad },
   { what: 'C5 our subprotocol not offered', changes: { 'Sec-WebSocket-Protocol': 'chat' }, ...bad },
-  { what: 'C5 no subprotocol offered', changes: { 'Sec-WebSocket-Protocol': undefined }, ...bad }
+  {
+    what: 'C5 no subprotocol offered, and so no ticket',
+    changes: { 'Sec-WebSocket-Protocol': undefined },
+    status: 401,
+    code: 'FST_WS_TICKET_INVALID_TICKET'
+  }
 ]
 
 t.test('C5 what is no handshake is refused, and the ticket stays good', async (t) => {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isSerializedOrigin } from '../../src/upgrade/origin.js'
+import { isSerializedOrigin } from '../../src/serialized-origin.js'
 import { buildEchoApp, ORIGIN } from '../fixtures/app.js'
 import { listen, upgradeStatus } from '../fixtures/client.js'
 import { exchange } from '../fixtures/raw-socket.js'

@@ -1,5 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Clock } from '../clock.js'
+import type { ConnectionHost, LiveConnection } from '../connection/live-connection.js'
+import { ConnectionRegistry } from '../connection/registry.js'
 import type { MessageCall } from '../message/connection.js'
 import type { MessageTable } from '../message/messages.js'
 import { Pipeline } from '../message/pipeline.js'
@@ -8,8 +10,6 @@ import { replyOutcomes } from '../message/reply.js'
 import type { ConnectionSettings } from '../options.js'
 import { EventEncoder } from '../publish/events.js'
 import { Topics } from '../publish/topics.js'
-import type { ConnectionHost, LiveConnection } from './live-connection.js'
-import { ConnectionRegistry } from './registry.js'
 
 /** The app's own part in the life of a connection. */
 export interface LifeCycleHooks {
@@ -52,6 +52,18 @@ export class RouteHost implements ConnectionHost {
 
   receive(connection: LiveConnection, data: Buffer, isBinary: boolean): void {
     receive(this, connection, data, isBinary)
+  }
+
+  encodeEvent(event: string, payload: unknown): Buffer {
+    return this.events.encode(event, payload)
+  }
+
+  subscribed(topic: string, connection: LiveConnection): void {
+    this.topics.add(topic, connection)
+  }
+
+  unsubscribed(topic: string, connection: LiveConnection): void {
+    this.topics.remove(topic, connection)
   }
 
   createPipeline(): Pipeline<MessageCall> {

@@ -1,9 +1,9 @@
 import Type from 'typebox'
+import type { LiveConnection } from '../connection/live-connection.js'
 import { fail } from '../errors.js'
 import type { MessageDefinition } from '../message/messages.js'
 import { compileSchema } from '../message/schema.js'
 import { type RedeemStage, redeem } from '../ticket/redeem.js'
-import type { LiveConnection } from './live-connection.js'
 
 const payloadShape = Type.Object({ ticket: Type.String() }, { additionalProperties: false })
 const replyShape = Type.Object({ expiresAt: Type.Integer() }, { additionalProperties: false })
