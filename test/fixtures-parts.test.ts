@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { emptyFolder } from './fixtures/packed.js'
-import { type Finished, run } from './fixtures/processes.js'
+import { type Finished, run, STRIP_TYPES } from './fixtures/processes.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const folder = await emptyFolder(t)
@@ -19,7 +19,7 @@ function runSuite(command: string, CI: string): Promise<Finished> {
     t.test('a suite', async (t) => {
       if (needs(t, '${command}')) t.pass('it ran')
     })`
-  return run(here, process.execPath, ['--import=tsx', '--input-type=module', '--eval', suite], { ...process.env, CI })
+  return run(here, process.execPath, [STRIP_TYPES, '--input-type=module', '--eval', suite], { ...process.env, CI })
 }
 
 t.test('a suite whose part is there runs', async (t) => {

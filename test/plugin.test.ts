@@ -62,6 +62,15 @@ t.test("the app's own @fastify/websocket, @fastify/rate-limit and @fastify/helme
   await answersAt(t, app, '/echo')
 })
 
+t.test('the app may have turned off that @fastify/websocket keeps its clients', async (t) => {
+  const app = await bareApp(t)
+  await app.register(fastifyWebsocket, { options: { clientTracking: false } })
+  await app.register(wsTicket, options)
+  app.wsRoute('/echo', echoRoute)
+  await listen(app)
+  await answersAt(t, app, '/echo')
+})
+
 t.test('a message larger than maxPayload is refused where the app allows its own sockets more', async (t) => {
   const app = await bareApp(t)
   await app.register(fastifyWebsocket)

@@ -159,7 +159,8 @@ async function keep(
 }
 
 function refreshOf(body: unknown): string | null {
-  return bodyValidator.Check(body) ? (body.refresh ?? null) : null
+  const refresh: unknown = Reflect.get(Object(body), 'refresh')
+  return typeof refresh === 'string' ? refresh : null
 }
 
 /** As it will come back from any store; whatever is not JSON fails here and not on the day another store is used. */

@@ -122,10 +122,10 @@ export class UpgradeGate {
   /** Whoever takes a socket listens for its errors, as Node has taken its own listener off. One may take it. */
   #handOn(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const listening = socket.listenerCount('error')
-    for (const listener of this.#listeners) {
+    this.#listeners.some((listener) => {
       listener(request, socket, head)
-      if (socket.listenerCount('error') > listening) return
-    }
+      return socket.listenerCount('error') > listening
+    })
   }
 
   #refuse(handshake: Handshake, error: TicketError): void {

@@ -2,11 +2,11 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { outsideTap } from '../fixtures/processes.js'
+import { outsideTap, STRIP_TYPES } from '../fixtures/processes.js'
 
 t.test('an open connection holds on to nothing of its HTTP request', async (t) => {
   const script = fileURLToPath(new URL('../fixtures/collected-request.ts', import.meta.url))
-  const { stdout } = await promisify(execFile)(...outsideTap(process.execPath, ['--expose-gc', '--import=tsx', script]), {
+  const { stdout } = await promisify(execFile)(...outsideTap(process.execPath, ['--expose-gc', STRIP_TYPES, script]), {
     timeout: 30_000
   })
   t.strictSame(JSON.parse(stdout), {

@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel'
 import fastifyJwt from '@fastify/jwt'
 import fastifyWebsocket from '@fastify/websocket'
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -146,4 +147,8 @@ t.test('hooks and parameters of a route hold for its ticket and its upgrade, and
   t.same(calls, ['POST', 'POST', 'GET', 'GET', 'GET'])
   const answer = upgradeStatus(t, app, '/rooms/1', ['fastify-ws-ticket.v1', `ticket.${ticket}`], { headers: { host: 'a.example' } })
   t.match(await answer, { status: 101 })
+})
+
+t.test('what others publish where Fastify tells of its instances is left alone', async (t) => {
+  t.doesNotThrow(() => channel('fastify.initialization').publish({ fastify: 'not an app' }))
 })

@@ -41,10 +41,14 @@ t.test('A11 a ticket is issued as documented', async (t) => {
   t.equal(app.wsTicket.stats().tickets, 1)
 })
 
-t.test('an empty body is as good as an empty object', async (t) => {
+t.test('an empty body is as good as an empty object, and any other is refused', async (t) => {
   const app = await buildEchoApp(t)
   t.equal((await requestTicket(app, '/echo')).statusCode, 201, 'no body')
   t.equal((await requestTicket(app, '/echo', { body: '' })).statusCode, 201, 'a body of no bytes')
+  for (const body of ['{"a":1}', '{"refresh":7}', '{"refresh":""}', '[]', 'null', '"x"']) {
+    const response = await requestTicket(app, '/echo', { body })
+    t.match(response.json(), { statusCode: 400, code: 'FST_WS_TICKET_INVALID_TICKET_REQUEST' }, body)
+  }
   t.equal((await requestTicket(app, '/echo', { body: '{}' })).statusCode, 201, 'an empty object')
   t.equal((await requestTicket(app, '/echo', { headers: { 'content-type': 'Application/JSON; charset=utf-8' } })).statusCode, 201)
 })

@@ -6,7 +6,7 @@ import t from 'tap'
 import { MemoryTicketStore } from '../../src/ticket/memory-store.js'
 import { createTicket, hashTicket } from '../../src/ticket/ticket.js'
 import { ManualClock } from '../fixtures/manual-clock.js'
-import { outsideTap } from '../fixtures/processes.js'
+import { outsideTap, STRIP_TYPES } from '../fixtures/processes.js'
 import { recordOf, testTicketStore } from '../fixtures/store-contract.js'
 
 const LIMITS = { maxTickets: 1000, maxTicketsPerUser: 10 }
@@ -73,7 +73,7 @@ t.test('a ticket that has expired is unknown before the next sweep, and leaves r
 
 t.test('a process that does no more than keep a store ends by itself', async (t) => {
   const script = fileURLToPath(new URL('../fixtures/keep-store.ts', import.meta.url))
-  const child = spawn(...outsideTap(process.execPath, ['--import=tsx', script]), { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(...outsideTap(process.execPath, [STRIP_TYPES, script]), { stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => child.kill('SIGKILL'))
   const output: string[] = []
   child.stdout.on('data', (chunk) => output.push(String(chunk)))

@@ -9,7 +9,7 @@ import { buildApp, buildEchoApp, echoContract, echoHandlers, JWT_SECRET, ORIGIN 
 import { connect, listen, open, upgradeStatus } from '../fixtures/client.js'
 import { captureLog } from '../fixtures/log.js'
 import { ManualClock } from '../fixtures/manual-clock.js'
-import { connectRaw, exchange } from '../fixtures/raw-socket.js'
+import { connectRaw, exchange, handshakeHeaders, requestBytes } from '../fixtures/raw-socket.js'
 import { SlowStore } from '../fixtures/slow-store.js'
 import { issueTicket } from '../fixtures/tickets.js'
 import { handshakeBytes, parseAnswer, refusedUpgrade, untilStats } from '../fixtures/upgrade.js'
@@ -325,3 +325,13 @@ function deferredHook(): DeferredHook {
     }
   }
 }
+
+t.test('an upgrade on a connection that has served requests before is opened', async (t) => {
+  const app = await buildEchoApp(t)
+  app.get('/plain', async () => 'plain')
+  const raw = await connectRaw(t, await listen(app))
+  raw.write(requestBytes('GET /plain HTTP/1.1', { Host: 'localhost' }))
+  await raw.until('plain')
+  raw.write(requestBytes('GET /echo HTTP/1.1', handshakeHeaders(await issueTicket(app, '/echo'))))
+  t.match(await raw.until('$welcome'), /HTTP\/1\.1 101 /)
+})

@@ -1,4 +1,8 @@
+import { IncomingMessage } from 'node:http'
+import { Socket } from 'node:net'
 import t from 'tap'
+import { createTicket } from '../../src/ticket/ticket.js'
+import { Handshake } from '../../src/upgrade/handshake.js'
 import { buildEchoApp } from '../fixtures/app.js'
 import { listen, upgradeStatus } from '../fixtures/client.js'
 import { exchange, requestBytes } from '../fixtures/raw-socket.js'
@@ -109,4 +113,38 @@ t.test('J3 a length beside a transfer coding, and bare line feeds, are not parse
   for (const bytes of [both, handshakeBytes('/echo').replaceAll('\r\n', '\n')]) {
     t.equal(parseAnswer(await exchange(t, port, bytes)).status, 400)
   }
+})
+
+/** A handshake by itself, on a socket that is connected to nothing. */
+function lonelyHandshake(protocols: string): { request: IncomingMessage; handshake: Handshake } {
+  const request = new IncomingMessage(new Socket())
+  request.headers['sec-websocket-protocol'] = protocols
+  request.rawHeaders.push('Host', 'localhost', 'Sec-WebSocket-Protocol', protocols)
+  return { request, handshake: new Handshake(request, request.socket, 0, () => {}) }
+}
+
+t.test('C9 a ticket is taken out of the request, with our subprotocol beside it or not', async (t) => {
+  const ticket = createTicket()
+  const cases = [
+    { offered: `fastify-ws-ticket.v1, ticket.${ticket}`, tickets: [ticket], kept: 'fastify-ws-ticket.v1' },
+    { offered: `ticket.short, chat, fastify-ws-ticket.v1`, tickets: ['short'], kept: 'fastify-ws-ticket.v1' },
+    { offered: `chat, ticket.${ticket}`, tickets: [ticket], kept: 'chat' },
+    { offered: 'chat, ticket.short', tickets: [], kept: 'chat, ticket.short' }
+  ]
+  for (const { offered, tickets, kept } of cases) {
+    const { request, handshake } = lonelyHandshake(offered)
+    t.same(handshake.offeredTickets, tickets, offered)
+    t.equal(request.headers['sec-websocket-protocol'], kept)
+    t.same(request.rawHeaders, ['Host', 'localhost', 'Sec-WebSocket-Protocol', kept])
+  }
+})
+
+t.test('C14 what is held is given back once, and what comes after the end at once', async (t) => {
+  const { handshake } = lonelyHandshake('chat')
+  const released: string[] = []
+  handshake.hold(() => released.push('early'))
+  handshake.release()
+  handshake.hold(() => released.push('late'))
+  handshake.release()
+  t.same(released, ['early', 'late'])
 })

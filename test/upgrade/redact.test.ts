@@ -23,6 +23,12 @@ t.test('C9 with a logger that is not pino, requests are summarised', async (t) =
   t.doesNotThrow(() => redactForeignRequests(log))
 })
 
+t.test('C9 a serializer of the app that logs no URL is left as it is', async (t) => {
+  const app = Fastify({ logger: { level: 'silent', serializers: { req: ({ method }) => ({ method }) } } })
+  t.teardown(() => app.close())
+  t.same(Reflect.apply(redactingSerializer(app.log), undefined, [{ method: 'GET', url: '/chat?ticket=x' }]), { method: 'GET' })
+})
+
 t.test("C9 elsewhere only what looks like a ticket is redacted, and the app's own serializer is kept", async (t) => {
   const { logger, lines } = captureLog('info')
   const app = Fastify({ logger: { ...logger, serializers: { req: ({ url }) => ({ url, mine: true }) } } })
