@@ -6,6 +6,7 @@ import type { MessageCall } from '../message/connection.js'
 import type { LimitedConnection } from '../message/limit.js'
 import type { Pipeline } from '../message/pipeline.js'
 import type { ConnectionSettings } from '../options.js'
+import { isPromiseLike } from '../promise-like.js'
 import { CloseCode, encodeExpiring, encodeWelcome } from '../protocol.js'
 import type { User } from '../user.js'
 import { checkCloseCode, fitReason } from './close.js'
@@ -335,9 +336,4 @@ export class LiveConnection implements Connection, LimitedConnection {
     for (const topic of this.#topics ?? NO_TOPICS) this.#host.unsubscribed(topic, this)
     this.#topics = undefined
   }
-}
-
-/** A query of some database libraries is no Promise, and starts only when it is awaited. */
-function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

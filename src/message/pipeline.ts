@@ -1,3 +1,5 @@
+import { isPromiseLike } from '../promise-like.js'
+
 /** A message on its way through its handler. */
 export interface Runnable {
   /** Calls the handler; may throw, may answer with a promise. */
@@ -104,8 +106,4 @@ export class Pipeline<Call extends Runnable> {
       this.#start(next)
     }
   }
-}
-
-function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
