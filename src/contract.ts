@@ -36,7 +36,8 @@ export function defineContract<
   Events extends Record<string, TSchema> = Record<never, never>
 >(contract: { messages?: Messages; events?: Events }): { messages: Messages; events: Events }
 export function defineContract(contract: Partial<Contract>): Contract {
-  return Object.freeze({ messages: contract.messages ?? {}, events: contract.events ?? {} })
+  // what does not belong there is kept, to be refused when the contract is used
+  return Object.freeze({ ...contract, messages: contract.messages ?? {}, events: contract.events ?? {} })
 }
 
 /** The names of a contract's messages. */

@@ -12,6 +12,7 @@ const table = {
   UNKNOWN_EVENT: [500, "The contract has no event '%s'; it has: %s."],
   INVALID_EVENT: [500, "The payload of event '%s' does not match its schema: %s."],
   FRAME_TOO_LARGE: [500, 'A frame of %s bytes is larger than maxBuffered (%s); send less at once or raise it.'],
+  INVALID_TARGET: [500, "The target is %s; give { user: '<id>' }, { connection: '<id>' } or { all: true }."],
   INVALID_CLOSE_CODE: [500, 'Close code %s can not be sent; use 1000, 1001, 1008, 1011 to 1013 or 3000 to 4999.'],
 
   // asking for a ticket
@@ -26,6 +27,10 @@ const table = {
   // asking for a ticket or an upgrade
   TLS_REQUIRED: [403, 'A secure channel is required; use https: and wss:.'],
   ORIGIN_REFUSED: [403, 'This origin is not allowed; the server must list it in allowedOrigins.'],
+  ORIGIN_MISSING: [
+    403,
+    'There is no Origin; send one that the server lists, or let it set allowMissingOrigin for programs that send none.'
+  ],
   TOO_MANY_REQUESTS: [429, 'Too many requests; wait for as long as Retry-After says.'],
   IP_CONNECTED: [429, 'There are as many connections from your address as there may be (%s).'],
   SERVER_FULL: [503, 'The server has as many connections as it may have; try again later.'],

@@ -5,7 +5,7 @@ import { type ConnectionSettings, parseRate } from '../options.js'
 import { CONTROL_PREFIX } from '../protocol.js'
 import type { MessageConnection } from './connection.js'
 import { ConnectionLimit, type MessageLimit, SharedLimit, type SweptLimit } from './limit.js'
-import { compileSchema, type Validator } from './schema.js'
+import { compileSchema, looksLikeSchema, type Validator } from './schema.js'
 
 /** One type of message, compiled when the route is declared. */
 export interface MessageDefinition {
@@ -63,6 +63,7 @@ class MessageCompiler {
     const reserved = [...types, ...Object.keys(contract.events)].find((type) => type === '' || type.startsWith(CONTROL_PREFIX))
     if (reserved !== undefined)
       throw this.#invalid(`the type '${reserved}' is not allowed; use a name that does not begin with ${CONTROL_PREFIX}`)
+    this.#checkKeys('the contract', contract, ['messages', 'events'])
     const stray = Object.keys(handlers).find((type) => !types.includes(type))
     if (stray !== undefined)
       throw this.#invalid(`handlers has '${stray}', which is no message of the contract; it has: ${types.join(', ') || 'none'}`)
@@ -70,6 +71,7 @@ class MessageCompiler {
 
   definition(type: string, message: unknown, given: unknown): MessageDefinition {
     const { handler, rateLimit } = this.#handlerOptions(type, given)
+    this.#checkKeys(`the message '${type}'`, Object(message), ['payload', 'reply'])
     const { payload, reply } = Object.assign({ payload: undefined, reply: undefined }, message)
     return {
       payload: this.schema(`${type}, payload`, payload),
@@ -80,7 +82,7 @@ class MessageCompiler {
   }
 
   schema(where: string, schema: unknown): Validator {
-    if (!isObject(schema)) throw this.#invalid(`${where}: there is no schema; give a TypeBox schema`)
+    if (!isObject(schema) || !looksLikeSchema(schema)) throw this.#invalid(`${where}: there is no schema; give a TypeBox schema`)
     try {
       return compileSchema(schema)
     } catch (error) {
@@ -104,6 +106,11 @@ class MessageCompiler {
     const limit = new SharedLimit(parseRate(where, rate), scope)
     this.swept.push(limit)
     return limit
+  }
+
+  #checkKeys(where: string, object: object, allowed: readonly string[]): void {
+    const stray = Object.keys(object).find((key) => !allowed.includes(key))
+    if (stray !== undefined) throw this.#invalid(`${where} has '${stray}'; allowed: ${allowed.join(', ')}`)
   }
 
   #handlerOptions(type: string, given: unknown): { handler: AnyHandler; rateLimit?: unknown } {

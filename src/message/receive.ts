@@ -37,7 +37,8 @@ function receiveFrame(stage: ReceiveStage, connection: MessageConnection, data: 
   const frame = decode(data, settings.maxDepth)
   if ('error' in frame) return refuseBad(stage, connection, frame.id, frame.error)
 
-  const { type, id, payload } = frame
+  // a message without a payload is one with nothing in it
+  const { type, id, payload = {} } = frame
   const definition = table.definitions.get(type)
   if (!definition) return refuseBad(stage, connection, id, fail('UNKNOWN_TYPE'))
 

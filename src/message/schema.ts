@@ -12,6 +12,40 @@ export interface Validator {
   issues(value: unknown): ValidationIssue[]
 }
 
+/** What a schema forbids by `false` it reports twice: as forbidden, and as not matching `false`. */
+function withoutEchoes<E extends { keyword: string }>(errors: E[]): E[] {
+  const told = errors.filter(({ keyword }) => keyword !== 'boolean')
+  return told.length > 0 ? told : errors
+}
+
+interface SchemaError {
+  readonly keyword: string
+  readonly instancePath: string
+  readonly message: string
+  readonly params: object
+}
+
+/** Properties that are too many are objected to one by one, where they stand. */
+function issuesOf({ instancePath, message, params }: SchemaError): ValidationIssue[] {
+  const extra: unknown = Reflect.get(params, 'additionalProperties') ?? Reflect.get(params, 'unevaluatedProperties')
+  if (!Array.isArray(extra)) return [{ path: instancePath, message }]
+  return extra.map((name) => ({ path: `${instancePath}/${escapePointer(String(name))}`, message: 'must not be there' }))
+}
+
+function escapePointer(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1')
+}
+
+const SIGNS_OF_A_SCHEMA = ['~kind', '~unsafe', 'type', 'properties', 'anyOf', 'allOf', 'oneOf', 'not', '$ref', 'const', 'enum']
+const JSON_TYPES: ReadonlySet<unknown> = new Set(['object', 'array', 'string', 'number', 'integer', 'boolean', 'null'])
+
+/** An object that is no schema would let everything pass, since what a schema does not know it ignores. */
+export function looksLikeSchema(schema: object): boolean {
+  const isSigned = SIGNS_OF_A_SCHEMA.some((sign) => Reflect.has(schema, sign))
+  if (!isSigned || !('type' in schema) || Reflect.has(schema, '~kind')) return isSigned
+  return [schema.type].flat().every((type) => JSON_TYPES.has(type))
+}
+
 /**
  * Compiles a schema with its objects made strict.
  * @throws Error saying what is wrong with the schema
@@ -21,11 +55,7 @@ export function compileSchema(schema: TSchema): Validator {
   const validator = Compile(strict(schema))
   return {
     check: (value) => validator.Check(value),
-    issues: (value) =>
-      validator
-        .Errors(value)
-        .slice(0, MAX_ISSUES)
-        .map(({ instancePath, message }) => ({ path: instancePath, message }))
+    issues: (value) => withoutEchoes(validator.Errors(value)).flatMap(issuesOf).slice(0, MAX_ISSUES)
   }
 }
 

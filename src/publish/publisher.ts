@@ -4,6 +4,7 @@ import type { LiveConnection } from '../connection/live-connection.js'
 import type { ConnectionRegistry } from '../connection/registry.js'
 import type { Contract, EventPayload, EventType } from '../contract.js'
 import { fail } from '../errors.js'
+import { show } from '../option-schema.js'
 import { CloseCode } from '../protocol.js'
 import type { TicketStore } from '../ticket/store.js'
 import type { Bus, Target } from './bus.js'
@@ -30,7 +31,7 @@ export interface WsRoute<C extends Contract = Contract, Context = unknown, Param
 
   /**
    * Sends an event to all connections of a user, to one connection, or to all.
-   * @throws as `publish`
+   * @throws as `publish`, and FST_WS_TICKET_INVALID_TARGET
    */
   send<T extends EventType<C>>(target: Target, event: T, payload: EventPayload<C, T>): Delivery
 
@@ -39,7 +40,7 @@ export interface WsRoute<C extends Contract = Contract, Context = unknown, Param
    * Connections are closed before it returns; the promise tells when the tickets are void.
    *
    * @param code default 4403, on which a client does not come back by itself
-   * @throws FST_WS_TICKET_INVALID_CLOSE_CODE
+   * @throws FST_WS_TICKET_INVALID_TARGET, FST_WS_TICKET_INVALID_CLOSE_CODE
    */
   disconnect(target: Target, code?: number): Promise<Disconnection>
 
@@ -76,7 +77,7 @@ export class RoutePublisher {
 
   send(target: Target, event: string, payload: unknown): Delivery {
     const frame = this.#route.events.encode(event, payload)
-    return { delivered: this.#stage.bus.post({ kind: 'send', route: this.#route.id, target, frame }) }
+    return { delivered: this.#stage.bus.post({ kind: 'send', route: this.#route.id, target: checkTarget(target), frame }) }
   }
 
   disconnect(target: Target, code?: number): Promise<Disconnection> {
@@ -123,7 +124,7 @@ export class Publisher {
 
   #routesWith(event: string): RoutePublisher[] {
     const routes = this.#routes.filter((route) => route.has(event))
-    if (routes.length === 0) throw fail('UNKNOWN_EVENT', [event, 'no route with it'])
+    if (routes.length === 0) throw fail('UNKNOWN_EVENT', [event, 'no route that has it'])
     return routes
   }
 }
@@ -132,13 +133,28 @@ function sum(deliveries: Delivery[]): Delivery {
   return { delivered: deliveries.reduce((total, { delivered }) => total + delivered, 0) }
 }
 
+/** A target that is no target would reach nobody, and nobody would notice. */
+function checkTarget(target: Target): Target {
+  const [[kind, value] = [], ...others] = Object.entries(Object(target))
+  const isId = (kind === 'user' || kind === 'connection') && typeof value === 'string' && value !== ''
+  if (others.length === 0 && (isId || (kind === 'all' && value === true))) return target
+  throw fail('INVALID_TARGET', [show(target)])
+}
+
 function disconnect(
   { bus, store }: PublishStage,
   route: string | null,
   target: Target,
   code: number = CloseCode.disconnected
 ): Promise<Disconnection> {
-  const disconnected = bus.post({ kind: 'disconnect', route, target, code: checkCloseCode(code), reason: 'disconnected by the server' })
+  const message = {
+    kind: 'disconnect',
+    route,
+    target: checkTarget(target),
+    code: checkCloseCode(code),
+    reason: 'disconnected by the server'
+  } as const
+  const disconnected = bus.post(message)
   const done = voidTickets(store, target).then((ticketsVoided) => ({ disconnected, ticketsVoided }))
   // whoever does not wait for the tickets must not crash the process when the store fails
   done.catch(() => {})

@@ -21,6 +21,7 @@ export function declareRoute(app: FastifyInstance, scope: RouteScope, path: stri
   const address = `${app.prefix}${path}`
   const { own, fastify, limits } = splitOptions(address, options)
   checkFunctions(address, own)
+  checkSchema(address, own.schema)
   const { connection, caps } = parseRouteLimits(address, scope.settings, limits)
   const id = withConstraints(address, fastify.constraints)
   const host = new RouteHost({
@@ -37,7 +38,7 @@ export function declareRoute(app: FastifyInstance, scope: RouteScope, path: stri
     fastify: { ...scope.routeDefaults, ...fastify },
     schema: own.schema ?? {},
     limits: new ConnectionLimits(caps, scope.limits),
-    authorize: own.authorize ?? (() => null)
+    authorize: own.authorize ?? (() => undefined)
   }
   declareTicketRoute(app, scope, route)
   declareUpgradeRoute(app, scope, route, host)
@@ -73,6 +74,14 @@ function messageTable(
 
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
+}
+
+const OWN_SCHEMAS = ['body', 'response']
+
+function checkSchema(route: string, schema: object | undefined): void {
+  const stray = Object.keys(schema ?? {}).find((name) => OWN_SCHEMAS.includes(name))
+  if (stray === undefined) return
+  throw fail('INVALID_OPTION', [`${route}: 'schema.${stray}' is not for the app to give; allowed: params, querystring, headers.`])
 }
 
 function checkFunctions(route: string, own: SplitOptions['own']): void {

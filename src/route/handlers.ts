@@ -7,19 +7,19 @@ import type { Rate } from '../options.js'
  * Handles one message; what it returns is the reply. An error with a `statusCode` from 400 to 499 is told to the client
  * with its `code` and `message`; any other becomes FST_WS_TICKET_HANDLER_FAILED and is logged.
  */
-export type Handler<C extends Contract, T extends MessageType<C>, Context, Params> = (
+export type Handler<C extends Contract, T extends MessageType<C>, Context = unknown, Params = unknown> = (
   payload: MessagePayload<C, T>,
   connection: Connection<C, Context, Params>
 ) => MessageReply<C, T> | Promise<MessageReply<C, T>>
 
 /** A handler with a limit of its own. */
-export interface HandlerOptions<C extends Contract, T extends MessageType<C>, Context, Params> {
+export interface HandlerOptions<C extends Contract, T extends MessageType<C>, Context = unknown, Params = unknown> {
   handler: Handler<C, T, Context, Params>
   /** How many messages of this type; counted by `per`: `'connection'` (default), `'user'` or `'ip'`. */
   rateLimit?: Rate & { per?: LimitScope }
 }
 
 /** A handler for each message of the contract. */
-export type Handlers<C extends Contract, Context, Params> = {
+export type Handlers<C extends Contract, Context = unknown, Params = unknown> = {
   [T in MessageType<C>]: Handler<C, T, Context, Params> | HandlerOptions<C, T, Context, Params>
 }

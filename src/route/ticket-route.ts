@@ -30,6 +30,7 @@ export function declareTicketRoute(app: FastifyInstance, scope: RouteScope, rout
       checkOrigin(request.headers.origin, scope.settings)
     },
     checkRoom: (ipKey, userId) => route.limits.checkRoom(ipKey, userId),
+    wasDisconnected: (userId, since) => scope.hub.wasDisconnected(userId, '', since),
     perIp: scope.issuePerIp,
     perUser: scope.issuePerUser,
     authorize: route.authorize

@@ -23,6 +23,8 @@ export interface IssueStage {
   readonly perIp: RequestRate
   /** Counts the user that `callerOf` tells. */
   readonly perUser: RequestRate
+  /** Was the user disconnected since? Then what was checked before does not hold any more. */
+  readonly wasDisconnected: (userId: string, since: number) => boolean
   /** The route's own check; what it returns becomes the connection's context. */
   readonly authorize: (request: FastifyRequest) => unknown
 }
@@ -71,10 +73,15 @@ export const ticketSchema = {
   }
 }
 
-const callers = new WeakMap<FastifyRequest, Caller>()
+interface AskingCaller extends Caller {
+  /** When the request was checked. */
+  readonly since: number
+}
+
+const callers = new WeakMap<FastifyRequest, AskingCaller>()
 
 /** Who asks; known once {@link checkCaller} has passed. */
-export function callerOf(request: FastifyRequest): Caller {
+export function callerOf(request: FastifyRequest): AskingCaller {
   const caller = callers.get(request)
   if (!caller) throw fail('UNAUTHENTICATED')
   return caller
@@ -85,7 +92,8 @@ export async function checkCaller(stage: IssueStage, request: FastifyRequest): P
   stage.checkSource(request)
   checkContentType(request)
   await stage.perIp(request)
-  callers.set(request, await authenticate(request, stage.settings))
+  const since = stage.settings.clock.now()
+  callers.set(request, { ...(await authenticate(request, stage.settings)), since })
   await stage.perUser(request)
 }
 
@@ -132,14 +140,18 @@ export async function issue(stage: IssueStage, request: FastifyRequest, reply: F
   })
   const ticket = createTicket()
   await keep(store, request, hashTicket(ticket), record, ttlMs, settings.maxTicketsPerUser)
+  // a ticket that nobody is told of opens nothing
+  if (stage.wasDisconnected(caller.userId, caller.since)) throw fail('FORBIDDEN')
   reply.code(201).header('cache-control', 'no-store')
   return { ticket, expiresIn: Math.floor(ttlMs / 1000), protocols: [SUBPROTOCOL, TICKET_PROTOCOL_PREFIX + ticket] }
 }
 
 async function authorize(stage: IssueStage, request: FastifyRequest): Promise<unknown> {
   const context: unknown = await stage.authorize(request)
-  if (context === false) throw fail('FORBIDDEN')
-  return context ?? null
+  // nothing is what a check that refuses by throwing returns; any other empty value is a check gone wrong
+  if (context === undefined) return null
+  if (!context) throw fail('FORBIDDEN')
+  return context
 }
 
 async function keep(

@@ -122,7 +122,7 @@ function checkSubprotocol(request: FastifyRequest): void {
   request.raw.headers['sec-websocket-protocol'] = SUBPROTOCOL
 }
 
-/** Takes the ticket out of the query and the URL, so that no hook and no log sees it. */
+/** Takes the ticket out of the query and the URL, so that none of the route's hooks and handlers sees it. */
 function takeQueryTicket(request: FastifyRequest): unknown {
   const query = request.query
   if (typeof query !== 'object' || query === null || !('ticket' in query)) return undefined

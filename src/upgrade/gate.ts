@@ -1,4 +1,4 @@
-import { IncomingMessage, type Server } from 'node:http'
+import { IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.js'
 import { fail, type TicketError } from '../errors.js'
@@ -93,6 +93,7 @@ export class UpgradeGate {
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     if (!(request instanceof IncomingMessage)) completeInjected(request, socket)
+    if (owesResponse(request, socket)) return void socket.destroy()
     const handshake = this.#begin(request, socket)
     const refusal = this.#findRefusal(request)
     if (refusal) return this.#refuse(handshake, refusal)
@@ -107,8 +108,14 @@ export class UpgradeGate {
   #findRefusal(request: IncomingMessage): TicketError | undefined {
     if (this.#isClosing) return closing()
     if (this.#pending.size > this.#settings.maxPendingHandshakes) return fail('UNAVAILABLE', [], { retryAfterMs: 1000 })
-    const fault = findHandshakeFault(request, this.#settings.maxHeaders)
+    const fault = findHandshakeFault(request, this.#maxHeaders())
     return fault?.statusCode === 431 || mentionsWebSocket(request) ? fault : undefined
+  }
+
+  /** Node cuts the list of headers at its own limit, so that one may be missing from a list that long. */
+  #maxHeaders(): number {
+    const { maxHeadersCount } = this.#server
+    return Math.min(this.#settings.maxHeaders, maxHeadersCount ? maxHeadersCount - 1 : Number.POSITIVE_INFINITY)
   }
 
   #begin(request: IncomingMessage, socket: Duplex): Handshake {
@@ -166,6 +173,21 @@ export class UpgradeGate {
     if (this.#pending.size > 0) return
     this.#stopRounds?.()
     this.#stopRounds = undefined
+  }
+}
+
+/**
+ * Is an earlier request on this connection still unanswered? Nothing may be written before its answer, and no honest
+ * client sends an upgrade by then: it would not know which protocol the next bytes are in (RFC 9112, section 9.3.2).
+ */
+function owesResponse(request: IncomingMessage, socket: Duplex): boolean {
+  const response = new ServerResponse(request)
+  try {
+    Reflect.apply(response.assignSocket, response, [socket])
+    Reflect.apply(response.detachSocket, response, [socket])
+    return false
+  } catch {
+    return true
   }
 }
 

@@ -4,10 +4,11 @@ import type { Settings } from '../options.js'
 /**
  * Refuses a request whose Origin is not on the list; the comparison is exact (OWASP, Cross-Site WebSocket Hijacking).
  * Returns the Origin; null where there is none and none is needed.
- * @throws FST_WS_TICKET_ORIGIN_REFUSED
+ * @throws FST_WS_TICKET_ORIGIN_REFUSED, FST_WS_TICKET_ORIGIN_MISSING
  */
 export function checkOrigin(origin: string | undefined, settings: Settings): string | null {
   if (origin === undefined && settings.allowMissingOrigin) return null
-  if (origin !== undefined && settings.allowedOrigins.has(origin)) return origin
+  if (origin === undefined) throw fail('ORIGIN_MISSING')
+  if (settings.allowedOrigins.has(origin)) return origin
   throw fail('ORIGIN_REFUSED')
 }

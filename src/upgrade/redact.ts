@@ -4,17 +4,14 @@ import { isTicketFormat } from '../ticket/ticket.js'
 /** Turns a request into what is logged of it. */
 type RequestSerializer = (request: FastifyRequest) => Record<string, unknown>
 
+/** `name=value` behind any sign that a router may take for the beginning of a query, or of its next part. */
+const QUERY_PART = /([?#;&])([^?#;&=]*)=([^?#;&]*)/g
+
 /** The URL with the value of every `ticket` in its query replaced, or of those that `isSecret` tells. */
 export function redactTicket(url: string, isSecret: (value: string) => boolean = () => true): string {
-  const start = url.indexOf('?')
-  if (start === -1) return url
-  const parts = url.slice(start + 1).split('&')
-  return `${url.slice(0, start)}?${parts.map((part) => redactPart(part, isSecret)).join('&')}`
-}
-
-function redactPart(part: string, isSecret: (value: string) => boolean): string {
-  const [name = '', value = ''] = part.split('=')
-  return decode(name) === 'ticket' && isSecret(decode(value)) ? `${name}=[redacted]` : part
+  return url.replace(QUERY_PART, (part: string, sign: string, name: string, value: string) => {
+    return decode(name) === 'ticket' && isSecret(decode(value)) ? `${sign}${name}=[redacted]` : part
+  })
 }
 
 function decode(text: string): string {

@@ -79,6 +79,26 @@ const badContracts: [string, unknown, object, RegExp][] = [
     { say: handler },
     /say, reply: there is no schema/
   ],
+  [
+    'a part of a contract that there is none of',
+    { ...contract, message: {} },
+    handlers,
+    /the contract has 'message'; allowed: messages, events/
+  ],
+  [
+    'a part of a message that there is none of',
+    { messages: { say: { payload: text, replies: text } }, events: {} },
+    { say: handler },
+    /the message 'say' has 'replies'; allowed: payload, reply/
+  ],
+  [
+    'a payload that is a list of names',
+    { messages: { say: { payload: { a: 'string' } } }, events: {} },
+    { say: handler },
+    /say, payload: there/
+  ],
+  ['a type that JSON has not', { messages: { say: { payload: { type: 'objekt' } } }, events: {} }, { say: handler }, /say, payload: there/],
+  ['an event that is written as a message', { messages: {}, events: { news: { payload: text } } }, {}, /news: there is no schema/],
   ['an event that is no schema', { messages: {}, events: { news: 'text' } }, {}, /news: there is no schema/],
   [
     'G7 a catastrophic pattern in a payload',

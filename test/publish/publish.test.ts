@@ -210,6 +210,27 @@ t.test('an invalid close code is refused, and nobody is disconnected', async (t)
   await hasNothingElse(t, client)
 })
 
+t.test('a target that names nobody is refused, and nobody is reached', async (t) => {
+  const { app, rooms } = await buildRooms(t)
+  await listen(app)
+  const client = await join(t, app, '/rooms/1', 'ann')
+  const targets: unknown[] = [
+    undefined,
+    'ann',
+    {},
+    { usr: 'ann' },
+    { user: undefined },
+    { user: '' },
+    { all: false },
+    { all: true, user: 'ann' }
+  ]
+  for (const target of targets) {
+    t.throws(() => Reflect.apply(rooms.send, rooms, [target, 'news', { text: 'x' }]), { code: 'FST_WS_TICKET_INVALID_TARGET' })
+    t.throws(() => Reflect.apply(rooms.disconnect, rooms, [target]), { code: 'FST_WS_TICKET_INVALID_TARGET' })
+  }
+  await hasNothingElse(t, client)
+})
+
 /** A store that waits before it says that a ticket is redeemed. */
 function waitingStore(clock: ManualClock) {
   const store = new MemoryTicketStore({ clock, maxTickets: 100, maxTicketsPerUser: 10 })

@@ -95,7 +95,7 @@ t.test('A4 a request from a foreign origin is refused and gets no CORS headers',
   const app = await buildEchoApp(t)
   for (const origin of ['https://evil.example', 'null', undefined, `${ORIGIN}.evil.example`, `${ORIGIN}, https://evil.example`]) {
     const response = await requestTicket(app, '/echo', { headers: { origin } })
-    refusedWith(t, response, 403, 'ORIGIN_REFUSED', app)
+    refusedWith(t, response, 403, origin === undefined ? 'ORIGIN_MISSING' : 'ORIGIN_REFUSED', app)
     t.same(
       Object.keys(response.headers).filter((name) => name.startsWith('access-control')),
       []
@@ -263,7 +263,7 @@ t.test('A11 a ticket never outlives its JWT', async (t) => {
 
 t.test('A11 a JWT that ends while authorize is at work gets no ticket', async (t) => {
   const { app, clock } = await buildTimedApp(t)
-  app.wsRoute('/echo', { ...echo, authorize: () => clock.advance(5000) ?? null })
+  app.wsRoute('/echo', { ...echo, authorize: () => clock.advance(5000) })
   refusedWith(t, await requestTicket(app, '/echo', as({ sub: 'ann', exp: expiresIn(clock, 5000) })), 401, 'UNAUTHENTICATED', app)
 })
 
@@ -534,4 +534,33 @@ t.test('nobody is the caller of a request that was not checked', async (t) => {
   const app = await buildEchoApp(t)
   app.get('/me', (request) => callerOf(request))
   t.match(await app.inject('/me'), { statusCode: 401 })
+})
+
+t.test('authorize admits with what it returns or with nothing, and refuses with any empty value', async (t) => {
+  for (const [returned, statusCode] of [
+    [undefined, 201],
+    [{}, 201],
+    [true, 201],
+    [false, 403],
+    [null, 403],
+    [0, 403],
+    ['', 403]
+  ] as const) {
+    const app = await buildApp(t)
+    app.wsRoute('/echo', { contract: echoContract, handlers: echoHandlers, authorize: async () => returned })
+    t.equal((await requestTicket(app, '/echo')).statusCode, statusCode, JSON.stringify(returned))
+  }
+})
+
+t.test('G9 a user who is disconnected while authorize is at work gets no ticket', async (t) => {
+  const app = await buildApp(t)
+  app.wsRoute('/echo', {
+    contract: echoContract,
+    handlers: echoHandlers,
+    async authorize() {
+      await app.wsTicket.disconnect({ user: 'ann' })
+    }
+  })
+  t.equal((await requestTicket(app, '/echo')).statusCode, 403)
+  t.equal((await requestTicket(app, '/echo', { claims: { sub: 'bob' } })).statusCode, 201, 'others are not concerned')
 })

@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import fastifyJwt from '@fastify/jwt'
@@ -334,4 +334,36 @@ t.test('an upgrade on a connection that has served requests before is opened', a
   await raw.until('plain')
   raw.write(requestBytes('GET /echo HTTP/1.1', handshakeHeaders(await issueTicket(app, '/echo'))))
   t.match(await raw.until('$welcome'), /HTTP\/1\.1 101 /)
+})
+
+t.test('J3 an upgrade behind a request that is not answered yet takes no place, and nothing is written before the answer', async (t) => {
+  const app = await buildEchoApp(t)
+  const asked = new EventEmitter()
+  app.get('/slow', () => {
+    asked.emit('asked')
+    return new Promise(() => {})
+  })
+  const port = await listen(app)
+  const ticket = await issueTicket(app, '/echo')
+  for (const upgrade of ['websocket', 'h2c', 'websocket, h2c']) {
+    const raw = await connectRaw(t, port)
+    const isAsked = once(asked, 'asked')
+    raw.write(requestBytes('GET /slow HTTP/1.1', { Host: 'localhost' }))
+    await isAsked
+    raw.write(requestBytes('GET /echo HTTP/1.1', { ...handshakeHeaders(ticket), Upgrade: upgrade }))
+    t.equal(await raw.ended, '', upgrade)
+    t.match(app.wsTicket.stats(), { pendingHandshakes: 0, connections: 0 })
+  }
+  t.match(await upgradeStatus(t, app, '/echo', ['fastify-ws-ticket.v1', `ticket.${ticket}`]), { status: 101 })
+})
+
+t.test('J3 a list of headers that Node may have cut is refused, since one that frames the body may be missing', async (t) => {
+  const app = await buildEchoApp(t)
+  app.server.maxHeadersCount = 40
+  const port = await listen(app)
+  const extra = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`X-${i}`, 'x']))
+  const headers = { Host: 'localhost', Connection: 'Upgrade', Upgrade: 'h2c', ...extra, 'Content-Length': '40' }
+  const answer = await exchange(t, port, `${requestBytes('POST /echo/ticket HTTP/1.1', headers)}GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n`)
+  t.match(answer, /^HTTP\/1\.1 431 /)
+  t.equal(answer.split('HTTP/1.1').length, 2, 'one answer')
 })

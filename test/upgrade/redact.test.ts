@@ -10,6 +10,8 @@ t.test('C9 every ticket in a query is redacted, however its name is spelled', as
     ['/chat?a=1&ticket=x&b=2&ticket=y', '/chat?a=1&ticket=[redacted]&b=2&ticket=[redacted]'],
     ['/chat?%74icket=x', '/chat?%74icket=[redacted]'],
     ['/chat?ticket=a=b', '/chat?ticket=[redacted]'],
+    ['/chat#ticket=x', '/chat#ticket=[redacted]'],
+    ['/chat;ticket=x?a=1', '/chat;ticket=[redacted]?a=1'],
     ['/chat?tickets=x&%zz=1', '/chat?tickets=x&%zz=1']
   ]
   for (const [url = '', expected] of cases) t.equal(redactTicket(url), expected)
