@@ -184,3 +184,11 @@ t.test("Fastify's own options of register are not taken for the plugin's", async
   app.wsRoute('/echo', echoRoute)
   t.equal((await requestTicket(app, '/echo')).statusCode, 201)
 })
+
+t.test('a route that says what its ticket route reads or answers is refused', async (t) => {
+  const app = await buildApp(t)
+  for (const schema of [{ body: {} }, { response: {} }]) {
+    const declare = () => Reflect.apply(app.wsRoute, app, ['/echo', { ...echoRoute, schema }])
+    t.throws(declare, { code: 'FST_WS_TICKET_INVALID_OPTION', message: /'schema\.(body|response)' is not for the app to give/ })
+  }
+})

@@ -66,7 +66,7 @@ t.test('the ticket route refuses what is not authenticated, not of its own page,
       status: 403,
       code: 'FST_WS_TICKET_ORIGIN_REFUSED'
     },
-    { title: 'D1 no origin', request: { token, body: {} }, status: 403, code: 'FST_WS_TICKET_ORIGIN_REFUSED' },
+    { title: 'D1 no origin', request: { token, body: {} }, status: 403, code: 'FST_WS_TICKET_ORIGIN_MISSING' },
     {
       title: 'A3 a form',
       request: { token, headers: { ...own, 'content-type': 'application/x-www-form-urlencoded' } },

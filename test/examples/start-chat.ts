@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import WebSocket, { type ClientOptions } from 'ws'
 import { Client } from '../fixtures/client.js'
-import { outsideTap } from '../fixtures/processes.js'
+import { outsideTap, STRIP_TYPES } from '../fixtures/processes.js'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -26,8 +26,8 @@ export interface Chat {
 }
 
 /** Starts the chat on a free port and waits until it is ready. */
-export async function startChat(t: Test, env: Environment = {}): Promise<Chat> {
-  const child = run(env)
+export async function startChat(t: Test, env: Environment = {}, loader = STRIP_TYPES): Promise<Chat> {
+  const child = run(env, loader)
   const ended = endOf(child)
   t.teardown(async () => {
     child.kill('SIGKILL')
@@ -47,8 +47,8 @@ export async function runChat(env: Environment): Promise<Ended> {
   return await endOf(run(env))
 }
 
-function run(env: Environment): ChildProcess {
-  return spawn(...outsideTap(process.execPath, ['--import=tsx', 'examples/chat/main.ts']), {
+function run(env: Environment, loader = STRIP_TYPES): ChildProcess {
+  return spawn(...outsideTap(process.execPath, [loader, 'examples/chat/main.ts']), {
     cwd: ROOT,
     env: { PATH: process.env.PATH, PORT: '0', ...env },
     timeout: 30_000

@@ -31,7 +31,8 @@ t.test('what can not be used stops the start with one line', async (t) => {
 })
 
 t.test('I6 without settings it serves its own page, and SIGTERM tells open sockets to come back', async (t) => {
-  const chat = await startChat(t)
+  // the loader of `npm start`; it takes longer than that of the tests
+  const chat = await startChat(t, {}, '--import=tsx')
   t.match(chat.origin, /^http:\/\/127\.0\.0\.1:\d+$/)
   const token = await logIn(chat, 'ann')
   t.equal(await ticketStatus(chat, token, chat.origin), 201)
