@@ -7,6 +7,10 @@ const table = {
   INVALID_OPTION: [500, 'Option %s'],
   INVALID_CONTRACT: [500, 'Route %s: %s'],
   MISSING_AUTHENTICATION: [500, 'There is nothing to authenticate with: register @fastify/jwt, or give the option authenticate.'],
+  GUESSABLE_SECRET: [
+    500,
+    'The secret of @fastify/jwt is one that is guessed at once; use 32 random bytes or more, as openssl rand -base64 32 makes them.'
+  ],
 
   // when the app publishes
   UNKNOWN_EVENT: [500, "The contract has no event '%s'; it has: %s."],

@@ -44,8 +44,12 @@ const connectionFields = {
   limitViolations: Type.Object(rateShape.properties, { ...rateShape, default: { max: 100, timeWindow: MINUTE } }),
   /** Messages that are not acceptable before the connection is closed with 4400. */
   badMessages: Type.Object(rateShape.properties, { ...rateShape, default: { max: 10, timeWindow: MINUTE } }),
+  /** Frames that complete no message (pings, pongs, fragments) before the connection is closed with 4429. */
+  frameLimit: Type.Object(rateShape.properties, { ...rateShape, default: { max: 50, timeWindow: 1000, burst: 200 } }),
   /** Bytes of one message; more is closed with 1009. */
   maxPayload: whole(1, 104_857_600, 65_536),
+  /** How long a message may take from its first byte to its last; then 4408. */
+  messageTimeout: duration(100, HOUR, 20_000),
   /** How deep the JSON of a message may be nested. */
   maxDepth: whole(1, 1000, 16),
   /** Handlers of one connection that run at a time; with 1, messages are handled strictly in order. */
@@ -160,7 +164,9 @@ export interface ConnectionSettings {
   readonly rateLimit: RateSettings
   readonly limitViolations: RateSettings
   readonly badMessages: RateSettings
+  readonly frameLimit: RateSettings
   readonly maxPayload: number
+  readonly messageTimeoutMs: number
   readonly maxDepth: number
   readonly inFlight: number
   readonly maxQueued: number
@@ -286,7 +292,9 @@ function connectionSettings(given: Static<typeof routeShape>): ConnectionSetting
     rateLimit: rateSettings(given.rateLimit),
     limitViolations: rateSettings(given.limitViolations),
     badMessages: rateSettings(given.badMessages),
+    frameLimit: rateSettings(given.frameLimit),
     maxPayload: given.maxPayload,
+    messageTimeoutMs: toMs(given.messageTimeout),
     maxDepth: given.maxDepth,
     inFlight: given.inFlight,
     maxQueued: given.maxQueued,

@@ -11,23 +11,26 @@ import { localBus } from './publish/bus.js'
 import { Hub } from './publish/hub.js'
 import { Publisher } from './publish/publisher.js'
 import { ipKeyOf, requestRate } from './request-rate.js'
+import { monotonicRateStore } from './request-rate-store.js'
 import { declareRoute } from './route/declare-route.js'
 import type { FastifyRouteOptions } from './route/route-options.js'
 import type { RouteScope } from './route/route-scope.js'
 import { guardWebSocketRoutes, isTicketUpgrade } from './route/websocket-routes.js'
 import { statsOf } from './stats.js'
 import { canAuthenticate } from './ticket/authenticate.js'
+import { hasGuessableSecret } from './ticket/guessable-secret.js'
 import { callerOf } from './ticket/issue.js'
 import { MemoryTicketStore } from './ticket/memory-store.js'
 import { ConnectionLimits } from './upgrade/connection-limits.js'
 import { gateOf } from './upgrade/gate.js'
+import { redactUnknownAddresses } from './upgrade/redact.js'
 
 /**
  * The plugin. Registers @fastify/websocket, @fastify/rate-limit and @fastify/helmet where the app has not, and adds
  * `app.wsRoute`, `app.wsTicket` and `request.isTicketUpgrade`.
  *
  * @example await app.register(wsTicket, { allowedOrigins: ['https://app.example.com'] })
- * @throws FST_WS_TICKET_INVALID_OPTION, FST_WS_TICKET_MISSING_AUTHENTICATION
+ * @throws FST_WS_TICKET_INVALID_OPTION, FST_WS_TICKET_MISSING_AUTHENTICATION, FST_WS_TICKET_GUESSABLE_SECRET
  */
 export const wsTicket = fp(register, { name: 'fastify-ws-ticket', fastify: '5.x' })
 
@@ -35,6 +38,7 @@ async function register(app: FastifyInstance, options: WsTicketOptions): Promise
   const settings = parseOptions(withoutRegisterOptions(options))
   const routeDefaults = await registerFoundations(app, settings)
   guardWebSocketRoutes(app)
+  if (settings.ticketInQuery) redactUnknownAddresses(app)
   const scope = createScope(app, settings, routeDefaults)
   const declaring = new Set<FastifyInstance>()
   app.decorate('wsRoute', function (path, routeOptions) {
@@ -67,7 +71,9 @@ function withoutRegisterOptions(options: object): object {
  */
 async function registerFoundations(app: FastifyInstance, settings: Settings): Promise<FastifyRouteOptions> {
   if (!app.hasDecorator('websocketServer')) await app.register(fastifyWebsocket, { options: { maxPayload: settings.maxPayload } })
-  if (!app.hasDecorator('createRateLimit')) await app.register(fastifyRateLimit, { global: false })
+  if (!app.hasDecorator('createRateLimit')) {
+    await app.register(fastifyRateLimit, { global: false, store: monotonicRateStore(settings.clock) })
+  }
   if (app.hasReplyDecorator('helmet')) return {}
   await app.register(fastifyHelmet, { global: false })
   return { helmet: {} }
@@ -115,6 +121,7 @@ function createScope(app: FastifyInstance, settings: Settings, routeDefaults: Fa
 
 function checkAuthentication(instance: FastifyInstance, settings: Settings): void {
   if (!canAuthenticate(settings, instance.hasRequestDecorator('jwtVerify'))) throw fail('MISSING_AUTHENTICATION')
+  if (settings.authenticate === undefined && hasGuessableSecret(instance)) throw fail('GUESSABLE_SECRET')
 }
 
 /** Looks after connections until the app closes; then each is told to come back later (1012), and all is given back. */

@@ -1,6 +1,7 @@
 import { normalizeIP } from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { fail } from './errors.js'
+import { logFailure } from './log-failure.js'
 import type { RateSettings } from './options.js'
 
 /** Refuses a request that is over the limit. */
@@ -31,7 +32,7 @@ export function requestRate(
   })
   return async (request) => {
     const result = await check(request).catch((error: unknown) => {
-      request.log.error({ err: error }, 'the rate limit could not be checked')
+      logFailure(request.log, error, 'the rate limit could not be checked')
       throw fail('UNAVAILABLE', [], { retryAfterMs: 1000, cause: error })
     })
     if (result.isAllowed || !result.isExceeded) return

@@ -39,7 +39,9 @@ t.test('defaults are those of the documentation', async (t) => {
     rateLimit: { max: 20, timeWindowMs: 1000, burst: 40 },
     limitViolations: { max: 100, timeWindowMs: 60_000, burst: 100 },
     badMessages: { max: 10, timeWindowMs: 60_000, burst: 10 },
+    frameLimit: { max: 50, timeWindowMs: 1000, burst: 200 },
     maxPayload: 65_536,
+    messageTimeoutMs: 20_000,
     maxDepth: 16,
     inFlight: 1,
     maxQueued: 32,
@@ -214,6 +216,7 @@ const badValues: Record<string, unknown[]> = {
   maxQueued: [-1, 1001],
   handlerTimeout: [9, '2 hours'],
   maxBuffered: [1023, 1_073_741_825],
+  messageTimeout: [99, '2 hours', false],
   pingInterval: [99, '2 hours', false],
   pongTimeout: [99, '2 hours'],
   idleTimeout: [true, 0, 99, '2 days', 'off'],
@@ -232,7 +235,7 @@ for (const [name, values] of Object.entries(badValues)) {
   })
 }
 
-for (const name of ['rateLimit', 'limitViolations', 'badMessages', 'issuePerUser', 'issuePerIp', 'upgradePerIp']) {
+for (const name of ['rateLimit', 'limitViolations', 'badMessages', 'frameLimit', 'issuePerUser', 'issuePerIp', 'upgradePerIp']) {
   t.test(`a bad ${name} refuses to start`, async (t) => {
     for (const [value, place] of rateCases) {
       const message = new RegExp(`^Option '${name}${place.replace('.', '\\.')}' is .+; allowed: .+\\.$`)

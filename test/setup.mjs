@@ -7,7 +7,12 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 /** What to look for, the Debian package that has it, and what for. */
-const PARTS = [{ command: 'openssl', debianPackage: 'openssl', purpose: 'makes the certificates of the tests with TLS' }]
+const PARTS = [
+  { command: 'openssl', debianPackage: 'openssl', purpose: 'makes the certificates of the tests with TLS' },
+  { command: 'curl', debianPackage: 'curl', purpose: 'asks REST routes for HTTP/2 in the tests' },
+  { command: 'nginx', debianPackage: 'nginx', purpose: 'is the reverse proxy of the tests' },
+  { command: 'chromium', debianPackage: 'chromium', purpose: 'opens the pages of the tests' }
+]
 
 const missing = PARTS.filter(({ command }) => !isThere(command))
 const privileged = missing.length > 0 && isThere('apt-get') ? commandOfRoot() : undefined

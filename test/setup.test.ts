@@ -5,6 +5,8 @@ import t, { type Test } from 'tap'
 import { emptyFolder } from './fixtures/packed.js'
 import { type Finished, run } from './fixtures/processes.js'
 
+const COMMANDS = ['openssl', 'curl', 'nginx', 'chromium']
+const ALL_THERE = COMMANDS.map((command) => `${command} is there\n`).join('')
 const SCRIPT = fileURLToPath(new URL('setup.mjs', import.meta.url))
 
 /** A system of programs that only write down how they are called. */
@@ -20,10 +22,10 @@ class FakeSystem {
     await writeFile(join(this.#folder, command), `#!/bin/sh\n${record}\n${script}\n`, { mode: 0o755 })
   }
 
-  /** An apt-get that installs openssl. */
+  /** An apt-get that makes a program of whatever it is asked for. */
   async addAptGet(): Promise<void> {
-    const program = join(this.#folder, 'openssl')
-    await this.add('apt-get', `[ "$1" = install ] && echo > '${program}' && /bin/chmod +x '${program}'`)
+    const install = `cd '${this.#folder}'; for name; do case $name in -*|install);; *) echo > $name; /bin/chmod +x $name;; esac; done`
+    await this.add('apt-get', `[ "$1" = install ] || exit 0\n${install}`)
   }
 
   async setUp(CI: string): Promise<Finished> {
@@ -47,21 +49,22 @@ async function fakeSystem(t: Test): Promise<FakeSystem> {
 t.test('where nothing is missing it says so and installs nothing', async (t) => {
   const system = await fakeSystem(t)
   await system.addAptGet()
-  await system.add('openssl')
+  for (const command of COMMANDS) await system.add(command)
   const { status, stdout } = await system.setUp('true')
   t.equal(status, 0)
-  t.equal(stdout, 'openssl is there\n')
+  t.equal(stdout, ALL_THERE)
   t.same(await system.calls(), [])
 })
 
-t.test('what is missing is installed, once', async (t) => {
+t.test('what is missing is installed, once, and nothing else', async (t) => {
   const system = await fakeSystem(t)
   await system.addAptGet()
+  await system.add('nginx')
   const { status, stdout } = await system.setUp('true')
   t.equal(status, 0)
-  t.equal(stdout, 'openssl is there\n')
+  t.equal(stdout, ALL_THERE)
   const calls = (await system.calls()).filter((call) => call.startsWith('apt-get'))
-  t.same(calls, ['apt-get update', 'apt-get install -y --no-install-recommends openssl'])
+  t.same(calls, ['apt-get update', 'apt-get install -y --no-install-recommends openssl curl chromium'])
   await system.setUp('true')
   t.equal((await system.calls()).filter((call) => call.startsWith('apt-get')).length, 2)
 })
@@ -75,7 +78,11 @@ t.test('what can not be installed is named, which is a failure in CI only', asyn
     const system = await fakeSystem(t)
     const { status, stdout } = await system.setUp(CI)
     t.equal(status, expected)
-    t.match(stdout, /^openssl is missing: it makes .*'apt-get install openssl'\n$/)
+    const lines = stdout.trimEnd().split('\n')
+    t.equal(lines.length, COMMANDS.length)
+    for (const [index, command] of COMMANDS.entries()) {
+      t.match(lines[index], new RegExp(`^${command} is missing: it \\w+ .*'apt-get install ${command}'$`))
+    }
     t.same(await system.calls(), [])
   }
 })

@@ -1,21 +1,31 @@
+import type { Duplex } from 'node:stream'
 import type { RawData, WebSocket } from 'ws'
 import type { LiveConnection } from './live-connection.js'
 
 /** The connection of each socket. Listeners are shared by all sockets and find it here, so that none costs a closure. */
-const connections = new WeakMap<WebSocket, LiveConnection>()
+const connections = new WeakMap<WebSocket | Duplex, LiveConnection>()
 
 /**
  * Makes the socket's events the connection's. Must run in the turn in which the socket opened, or frames are lost.
  * Listeners for errors that were there before are taken off: they hold on to the HTTP request.
+ *
+ * @param transport what the socket reads its bytes from
  */
-export function attach(socket: WebSocket, connection: LiveConnection): void {
+export function attach(socket: WebSocket, transport: Duplex, connection: LiveConnection): void {
   connections.set(socket, connection)
+  connections.set(transport, connection)
+  // behind the socket, so that what came before a fault has been handled
+  transport.on('data', onData)
   socket.removeAllListeners('error')
   socket.on('error', onError)
   socket.on('message', onMessage)
   socket.on('ping', onPing)
   socket.on('pong', onPong)
   socket.on('close', onClose)
+}
+
+function onData(this: Duplex, bytes: Buffer): void {
+  connections.get(this)?.read(bytes)
 }
 
 function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {

@@ -13,6 +13,11 @@ export function checkCloseCode(code: number): number {
   return code
 }
 
+/** What a peer gave for a reason, safe for a log and a terminal: control characters, those of eight bits too, as `\u…`. */
+export function escapeControls(reason: string): string {
+  return reason.replaceAll(/\p{Cc}/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
 /** A reason that fits into a close frame: at most 123 bytes, not cut inside of a character. */
 export function fitReason(reason: string): string {
   const bytes = Buffer.from(reason)

@@ -2,15 +2,17 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { WebSocket } from 'ws'
 import type { Clock } from '../clock.js'
 import { fail } from '../errors.js'
+import { logFailure } from '../log-failure.js'
 import type { MessageCall } from '../message/connection.js'
-import type { LimitedConnection } from '../message/limit.js'
+import type { LimitedConnection, MessageLimit } from '../message/limit.js'
 import type { Pipeline } from '../message/pipeline.js'
 import type { ConnectionSettings } from '../options.js'
 import { isPromiseLike } from '../promise-like.js'
 import { CloseCode, encodeExpiring, encodeWelcome } from '../protocol.js'
 import type { User } from '../user.js'
-import { checkCloseCode, fitReason } from './close.js'
+import { checkCloseCode, escapeControls, fitReason } from './close.js'
 import type { Connection } from './connection.js'
+import { FrameMeter } from './frame-meter.js'
 import { Heartbeat } from './heartbeat.js'
 import { Session } from './session.js'
 
@@ -37,6 +39,8 @@ export interface ConnectionHost {
   readonly settings: ConnectionSettings
   readonly clock: Clock
   readonly log: FastifyBaseLogger
+  /** Frames that complete no message. */
+  readonly frameLimit: MessageLimit
   /** Handles one frame of an open connection. Must not throw. */
   receive(connection: LiveConnection, data: Buffer, isBinary: boolean): void
   createPipeline(): Pipeline<MessageCall>
@@ -68,6 +72,7 @@ export class LiveConnection implements Connection, LimitedConnection {
   readonly #release: () => void
   readonly #session: Session
   readonly #heartbeat: Heartbeat
+  readonly #frames = new FrameMeter()
   #user: User
   #context: unknown
   #state: State = 'opening'
@@ -237,14 +242,30 @@ export class LiveConnection implements Connection, LimitedConnection {
     if (this.#state === 'open') this.#tickPeer(now, ping)
   }
 
+  isInSession(now = this.#host.clock.now()): boolean {
+    if (!this.#session.isExpired(now)) return true
+    this.end(CloseCode.sessionExpired, 'session expired')
+    return false
+  }
+
   /** From the socket: a message. */
   received(data: Buffer, isBinary: boolean): void {
     if (this.#state !== 'open') return
     const now = this.#host.clock.now()
     // the round may be late; nothing is handled after the end all the same
-    if (this.#session.isExpired(now)) return this.end(CloseCode.sessionExpired, 'session expired')
+    if (!this.isInSession(now)) return
     this.#lastMessageAt = now
     this.#host.receive(this, data, isBinary)
+  }
+
+  /** From beneath the socket: bytes, of which it makes frames. */
+  read(bytes: Buffer): void {
+    if (this.isEnding) return
+    const now = this.#host.clock.now()
+    const extra = this.#frames.read(bytes, now)
+    // an error that the socket has found in these bytes comes first, and it tells in a later turn
+    if (this.#areTooMany(extra, now)) setImmediate(() => this.end(CloseCode.limitsExceeded, 'too many frames that are no message'))
+    if (this.#frames.messageBytes > this.#host.settings.maxPayload) setImmediate(() => this.#stopReading())
   }
 
   /** From the socket: a ping, which it has answered. */
@@ -264,8 +285,22 @@ export class LiveConnection implements Connection, LimitedConnection {
     this.#pipeline?.clear()
     this.#release()
     this.#abort?.abort()
-    if (this.#closeCode === 0) this.#host.closed(this, code, reason)
+    if (this.#closeCode === 0) this.#host.closed(this, code, escapeControls(reason))
     else this.#host.closed(this, this.#closeCode, this.#closeReason)
+  }
+
+  #areTooMany(extraFrames: number, now: number): boolean {
+    for (let left = extraFrames; left > 0; left--) {
+      if (this.#host.frameLimit.take(this, now) > 0) return true
+    }
+    return false
+  }
+
+  /** More is declared than is taken: nothing of it goes into memory, nor whatever comes after. */
+  #stopReading(): void {
+    if (this.isEnding) return
+    this.end(CloseCode.messageTooBig, 'message too big')
+    this.#socket.pause()
   }
 
   #openDone(): void {
@@ -273,12 +308,13 @@ export class LiveConnection implements Connection, LimitedConnection {
     this.#state = 'open'
     // nothing was read until now
     this.#lastMessageAt = this.#host.clock.now()
+    this.#frames.excuse(this.#lastMessageAt)
     this.#socket.resume()
   }
 
   #openFailed(error: unknown): void {
     if (this.#state !== 'opening') return
-    this.log.error({ err: error }, 'the connection could not be opened')
+    logFailure(this.log, error, 'the connection could not be opened')
     this.end(CloseCode.internalError, 'internal error')
   }
 
@@ -316,11 +352,20 @@ export class LiveConnection implements Connection, LimitedConnection {
 
   #tickPeer(now: number, ping: Buffer): void {
     if (now - this.#lastMessageAt >= this.#host.settings.idleTimeoutMs) return this.end(CloseCode.unresponsive, 'idle')
+    if (this.#frames.isUnfinishedSince(now - this.#host.settings.messageTimeoutMs)) {
+      return this.end(CloseCode.unresponsive, 'a message was not finished')
+    }
     const event = this.#heartbeat.due(now)
     if (event === 'none') return
-    if (event === 'dead') return this.end(CloseCode.unresponsive, 'no pong')
+    if (event === 'dead') return this.#giveUp('no pong')
     this.#socket.ping(ping)
     this.#heartbeat.pinged(ping, now)
+  }
+
+  /** The peer is not there, or does as if: it is told, and its answer is not waited for. */
+  #giveUp(reason: string): void {
+    this.end(CloseCode.unresponsive, reason)
+    this.#socket.terminate()
   }
 
   /** Has the peer, or an error of the protocol, begun to close? Then it has as long as if we had. */

@@ -1,17 +1,10 @@
 import { fail } from '../errors.js'
 
 /**
- * Parses JSON that a stranger wrote (RFC 8259): no byte order mark, not nested deeper than `maxDepth`, and no key
- * that could reach a prototype (`__proto__`, or `constructor` holding `prototype`) at any depth.
+ * Parses JSON that a stranger wrote (RFC 8259); a byte order mark is none. Not to be used before {@link inspectJson}.
  * @throws FST_WS_TICKET_INVALID_JSON
  */
-export function parseJson(text: string, maxDepth: number): unknown {
-  const value = parse(text)
-  inspect(value, maxDepth)
-  return value
-}
-
-function parse(text: string): unknown {
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
@@ -20,17 +13,22 @@ function parse(text: string): unknown {
   }
 }
 
-function inspect(value: unknown, depthLeft: number): void {
+/**
+ * Sees to it that a parsed value is not nested deeper than allowed, and has no key that could reach a prototype
+ * (`__proto__`, or `constructor` holding `prototype`) at any depth.
+ * @throws FST_WS_TICKET_INVALID_JSON
+ */
+export function inspectJson(value: unknown, depthLeft: number): void {
   if (typeof value !== 'object' || value === null) return
   if (depthLeft === 0) throw fail('INVALID_JSON', ['it is nested too deep'])
   if (Array.isArray(value)) {
-    for (const item of value) inspect(item, depthLeft - 1)
+    for (const item of value) inspectJson(item, depthLeft - 1)
     return
   }
   for (const key of Object.keys(value)) {
     const inner: unknown = Reflect.get(value, key)
     if (reachesPrototype(key, inner)) throw fail('INVALID_JSON', ['it has a key that is not allowed'])
-    inspect(inner, depthLeft - 1)
+    inspectJson(inner, depthLeft - 1)
   }
 }
 

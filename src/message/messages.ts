@@ -25,9 +25,17 @@ export interface MessageTable {
   readonly violations: MessageLimit
   /** Messages that are not acceptable; when it is used up, the connection is closed. */
   readonly badMessages: MessageLimit
+  /** Frames that complete no message; when it is used up, the connection is closed. */
+  readonly frames: MessageLimit
+  /** Lines in the log about bad messages, and about messages that could not be checked. */
+  readonly badLines: MessageLimit
+  readonly faultLines: MessageLimit
   /** The limits among these whose state outlives connections. */
   readonly swept: readonly SweptLimit[]
 }
+
+/** A sample is enough: whoever sends bad messages must not fill the log. */
+const ONE_LINE = { max: 1, timeWindowMs: 60_000, burst: 1 }
 
 /** A handler of whatever contract, as it comes from the route's options. */
 type AnyHandler = (payload: never, connection: never) => unknown
@@ -41,12 +49,16 @@ export function compileMessages(route: string, contract: Contract, handlers: obj
   const limit = compiler.connectionLimit(settings.rateLimit)
   const violations = compiler.connectionLimit(settings.limitViolations)
   const badMessages = compiler.connectionLimit(settings.badMessages)
+  const frames = compiler.connectionLimit(settings.frameLimit)
+  const badLines = compiler.connectionLimit(ONE_LINE)
+  const faultLines = compiler.connectionLimit(ONE_LINE)
   compiler.checkNames(contract, handlers)
   const definitions = Object.entries(contract.messages).map(([type, message]) => {
     return [type, compiler.definition(type, message, Object.hasOwn(handlers, type) ? Reflect.get(handlers, type) : undefined)] as const
   })
   const events = Object.entries(contract.events).map(([type, schema]) => [type, compiler.schema(type, schema)] as const)
-  return { definitions: new Map(definitions), events: new Map(events), limit, violations, badMessages, swept: compiler.swept }
+  const limits = { limit, violations, badMessages, frames, badLines, faultLines, swept: compiler.swept }
+  return { definitions: new Map(definitions), events: new Map(events), ...limits }
 }
 
 class MessageCompiler {

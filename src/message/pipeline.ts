@@ -6,8 +6,10 @@ export interface Runnable {
   run(): unknown
 }
 
-/** What becomes of a call. Each call has exactly one outcome. None of these may throw. */
+/** What becomes of a call. Each call that begins has exactly one outcome. None of these may throw. */
 export interface CallOutcomes<Call> {
+  /** May a call that has waited still begin? When not, it has no other outcome. */
+  mayBegin(call: Call): boolean
   succeeded(call: Call, result: unknown): void
   failed(call: Call, error: unknown): void
   timedOut(call: Call): void
@@ -86,7 +88,8 @@ export class Pipeline<Call extends Runnable> {
   #await(call: Call, result: PromiseLike<unknown>): void {
     const running = { call, dueAt: this.#now() + this.#settings.handlerTimeoutMs }
     this.#running.add(running)
-    result.then(
+    // what claims to be a promise may throw where a promise rejects
+    Promise.resolve(result).then(
       (value) => this.#settle(running, () => this.#outcomes.succeeded(call, value)),
       (error) => this.#settle(running, () => this.#outcomes.failed(call, error))
     )
@@ -103,7 +106,7 @@ export class Pipeline<Call extends Runnable> {
     while (this.#running.size < this.#settings.inFlight) {
       const next = this.#waiting.shift()
       if (!next) return
-      this.#start(next)
+      if (this.#outcomes.mayBegin(next)) this.#start(next)
     }
   }
 }

@@ -1,10 +1,12 @@
 import type { Clock } from '../clock.js'
-import { fail } from '../errors.js'
+import { codeOf, fail } from '../errors.js'
+import { logFailure } from '../log-failure.js'
 import { type ClientFrame, CloseCode, encodeError } from '../protocol.js'
 import type { MessageConnection } from './connection.js'
 import { checkEnvelope, salvageId } from './envelope.js'
 import { describeError } from './failure.js'
-import { parseJson } from './json.js'
+import { inspectJson, parseJson } from './json.js'
+import type { MessageLimit } from './limit.js'
 import type { MessageDefinition, MessageTable } from './messages.js'
 
 /** What receiving a frame needs of its route. */
@@ -16,16 +18,6 @@ export interface ReceiveStage {
 
 /** Takes one frame of an open connection through all checks to its handler, and answers what it refuses. Never throws. */
 export function receive(stage: ReceiveStage, connection: MessageConnection, data: Buffer, isBinary: boolean): void {
-  try {
-    receiveFrame(stage, connection, data, isBinary)
-  } catch (error) {
-    // a schema's own check may throw
-    connection.log.error({ err: error }, 'a frame could not be checked')
-    answer(connection, undefined, error)
-  }
-}
-
-function receiveFrame(stage: ReceiveStage, connection: MessageConnection, data: Buffer, isBinary: boolean): void {
   const { table, settings, clock } = stage
   if (isBinary) return connection.end(CloseCode.unsupportedData, 'binary frames are not accepted')
   if (data.length > settings.maxPayload) return connection.end(CloseCode.messageTooBig, 'message too big')
@@ -36,14 +28,24 @@ function receiveFrame(stage: ReceiveStage, connection: MessageConnection, data: 
 
   const frame = decode(data, settings.maxDepth)
   if ('error' in frame) return refuseBad(stage, connection, frame.id, frame.error)
+  try {
+    dispatch(stage, connection, frame, now)
+  } catch (error) {
+    // a schema's own check may throw
+    if (isLine(stage, connection, stage.table.faultLines)) {
+      logFailure(connection.log, error, 'a message could not be checked; more are not logged for a minute', { type: frame.type })
+    }
+    answer(connection, frame.id, error)
+  }
+}
 
-  // a message without a payload is one with nothing in it
-  const { type, id, payload = {} } = frame
-  const definition = table.definitions.get(type)
+/** A message without a payload is one with nothing in it. */
+function dispatch(stage: ReceiveStage, connection: MessageConnection, { type, id, payload = {} }: ClientFrame, now: number): void {
+  const definition = stage.table.definitions.get(type)
   if (!definition) return refuseBad(stage, connection, id, fail('UNKNOWN_TYPE'))
 
-  const typeWait = definition.limit?.take(connection, now) ?? 0
-  if (typeWait > 0) return refuseOverLimit(stage, connection, id, typeWait)
+  const wait = definition.limit?.take(connection, now) ?? 0
+  if (wait > 0) return refuseOverLimit(stage, connection, id, wait)
 
   if (!definition.payload.check(payload)) return refusePayload(stage, connection, id, definition, payload)
 
@@ -54,7 +56,8 @@ function receiveFrame(stage: ReceiveStage, connection: MessageConnection, data: 
 function decode(data: Buffer, maxDepth: number): ClientFrame | { error: unknown; id: number | undefined } {
   let value: unknown
   try {
-    value = parseJson(data.toString(), maxDepth)
+    value = parseJson(data.toString())
+    inspectJson(value, maxDepth)
     return checkEnvelope(value)
   } catch (error) {
     return { error, id: salvageId(value) }
@@ -69,7 +72,7 @@ function refuseOverLimit(stage: ReceiveStage, connection: MessageConnection, id:
 
 /** Counts first, since to explain costs more than to check. */
 function refuseBad(stage: ReceiveStage, connection: MessageConnection, id: number | undefined, error: unknown): void {
-  if (isOneBadTooMany(stage, connection)) return
+  if (isOneBadTooMany(stage, connection, describeError(error).code)) return
   answer(connection, id, error)
 }
 
@@ -80,14 +83,21 @@ function refusePayload(
   definition: MessageDefinition,
   payload: unknown
 ): void {
-  if (isOneBadTooMany(stage, connection)) return
+  if (isOneBadTooMany(stage, connection, codeOf('INVALID_PAYLOAD'))) return
   answer(connection, id, fail('INVALID_PAYLOAD', [], { errors: definition.payload.issues(payload) }))
 }
 
-function isOneBadTooMany(stage: ReceiveStage, connection: MessageConnection): boolean {
+function isOneBadTooMany(stage: ReceiveStage, connection: MessageConnection, code: string): boolean {
+  if (isLine(stage, connection, stage.table.badLines)) {
+    connection.log.info({ code }, 'a bad message; more are not logged for a minute')
+  }
   const isOver = stage.table.badMessages.take(connection, stage.clock.now()) > 0
   if (isOver) connection.end(CloseCode.badMessages, 'too many bad messages')
   return isOver
+}
+
+function isLine(stage: ReceiveStage, connection: MessageConnection, lines: MessageLimit): boolean {
+  return lines.take(connection, stage.clock.now()) === 0
 }
 
 function answer(connection: MessageConnection, id: number | undefined, error: unknown): void {

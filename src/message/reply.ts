@@ -1,4 +1,5 @@
 import { fail } from '../errors.js'
+import { logFailure } from '../log-failure.js'
 import { encodeError, encodeReply } from '../protocol.js'
 import type { MessageCall } from './connection.js'
 import { describeError, isServerFault } from './failure.js'
@@ -8,6 +9,7 @@ import type { CallOutcomes } from './pipeline.js'
 /** Answers on its connection what the handler of a message returned or threw. */
 export function replyOutcomes(definitions: ReadonlyMap<string, MessageDefinition>, maxBytes: number): CallOutcomes<MessageCall> {
   return {
+    mayBegin: ({ connection }) => connection.isInSession(),
     succeeded(call, result) {
       if (call.id === undefined) return
       try {
@@ -22,7 +24,7 @@ export function replyOutcomes(definitions: ReadonlyMap<string, MessageDefinition
 }
 
 function answerFailure({ connection, id, type }: MessageCall, error: unknown): void {
-  if (isServerFault(error)) connection.log.error({ err: error, type }, 'a message could not be handled')
+  if (isServerFault(error)) logFailure(connection.log, error, 'a message could not be handled', { type })
   connection.write(encodeError(id, describeError(error)))
 }
 

@@ -52,11 +52,37 @@ export function looksLikeSchema(schema: object): boolean {
  */
 export function compileSchema(schema: TSchema): Validator {
   checkPatterns(schema)
-  const validator = Compile(strict(schema))
+  const strictSchema = strict(schema)
+  const validator = Compile(strictSchema)
+  const explainer = hasUniqueItems(strictSchema) ? Compile(withoutUniqueItems(strictSchema)) : validator
   return {
     check: (value) => validator.Check(value),
-    issues: (value) => withoutEchoes(validator.Errors(value)).flatMap(issuesOf).slice(0, MAX_ISSUES)
+    issues(value) {
+      const issues = withoutEchoes(explainer.Errors(value)).flatMap(issuesOf).slice(0, MAX_ISSUES)
+      return issues.length === 0 && !validator.Check(value) ? [DUPLICATES] : issues
+    }
   }
+}
+
+const DUPLICATES = { path: '', message: 'must not have duplicate items' }
+
+/** To check `uniqueItems` is quick; to say which items are the same takes TypeBox time that grows with their square. */
+function hasUniqueItems(schema: object): boolean {
+  return Object.entries(schema).some(([keyword, value]) => {
+    return (keyword === 'uniqueItems' && value === true) || (typeof value === 'object' && value !== null && hasUniqueItems(value))
+  })
+}
+
+function withoutUniqueItems(schema: object): TSchema {
+  const copy: object = Object.defineProperties({}, Object.getOwnPropertyDescriptors(schema))
+  for (const [keyword, value] of Object.entries(schema)) put(copy, keyword, withoutUniqueItemsIn(value))
+  if (Reflect.get(schema, 'uniqueItems') === true) Reflect.deleteProperty(copy, 'uniqueItems')
+  return copy
+}
+
+function withoutUniqueItemsIn(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutUniqueItemsIn)
+  return typeof value === 'object' && value !== null && !(value instanceof RegExp) ? withoutUniqueItems(value) : value
 }
 
 /**

@@ -2,7 +2,9 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Clock } from '../clock.js'
 import type { ConnectionHost, LiveConnection } from '../connection/live-connection.js'
 import { ConnectionRegistry } from '../connection/registry.js'
+import { logFailure } from '../log-failure.js'
 import type { MessageCall } from '../message/connection.js'
+import type { MessageLimit } from '../message/limit.js'
 import type { MessageTable } from '../message/messages.js'
 import { Pipeline } from '../message/pipeline.js'
 import { receive } from '../message/receive.js'
@@ -10,6 +12,7 @@ import { replyOutcomes } from '../message/reply.js'
 import type { ConnectionSettings } from '../options.js'
 import { EventEncoder } from '../publish/events.js'
 import { Topics } from '../publish/topics.js'
+import { RunningHooks } from './running-hooks.js'
 
 /** The app's own part in the life of a connection. */
 export interface LifeCycleHooks {
@@ -37,6 +40,7 @@ export class RouteHost implements ConnectionHost {
   readonly topics = new Topics<LiveConnection>()
   readonly registry = new ConnectionRegistry()
   readonly #hooks: LifeCycleHooks
+  readonly #closing = new RunningHooks()
   readonly #outcomes: ReturnType<typeof replyOutcomes>
 
   constructor({ id, settings, clock, log, table, hooks }: RouteHostOptions) {
@@ -48,6 +52,10 @@ export class RouteHost implements ConnectionHost {
     this.events = new EventEncoder(table.events, settings.maxBuffered)
     this.#hooks = hooks
     this.#outcomes = replyOutcomes(table.definitions, settings.maxBuffered)
+  }
+
+  get frameLimit(): MessageLimit {
+    return this.table.frames
   }
 
   receive(connection: LiveConnection, data: Buffer, isBinary: boolean): void {
@@ -76,25 +84,30 @@ export class RouteHost implements ConnectionHost {
 
   closed(connection: LiveConnection, code: number, reason: string): void {
     this.registry.remove(connection)
-    void this.#runOnClose(connection, code, reason)
+    void this.#closing.run(() => this.#runOnClose(connection, code, reason))
   }
 
   tick(now: number, ping: Buffer): void {
     this.registry.tick(now, ping)
+    this.#closing.tick(now)
     for (const limit of this.table.swept) limit.sweep(now)
   }
 
-  /** Closes all connections after what they are handling is answered; resolves when the last is gone. */
-  drain(code: number, reason: string): Promise<void> {
+  /**
+   * Closes all connections after what they are handling is answered; resolves when the last is gone and each `onClose` is
+   * done, or has had `closeTimeoutMs`.
+   */
+  async drain(code: number, reason: string): Promise<void> {
     for (const connection of this.registry.all()) connection.drain(code, reason)
-    return this.registry.whenEmpty()
+    await this.registry.whenEmpty()
+    await this.#closing.whenDone(this.clock.now() + this.settings.closeTimeoutMs)
   }
 
   async #runOnClose(connection: LiveConnection, code: number, reason: string): Promise<void> {
     try {
       await this.#hooks.onClose?.(connection, code, reason)
     } catch (error) {
-      connection.log.error({ err: error }, 'onClose failed')
+      logFailure(connection.log, error, 'onClose failed')
     }
   }
 }

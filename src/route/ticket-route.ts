@@ -36,6 +36,8 @@ export function declareTicketRoute(app: FastifyInstance, scope: RouteScope, rout
     authorize: route.authorize
   }
   app.route({
+    // a look-up of the app that never ends would hold the request for ever
+    handlerTimeout: scope.settings.handshakeTimeoutMs,
     ...route.fastify,
     method: 'POST',
     url: `${route.path.replace(/\/$/, '')}/ticket`,

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { fail } from '../errors.js'
+import { logFailure } from '../log-failure.js'
 import type { Settings } from '../options.js'
 import { SUBPROTOCOL, TICKET_PROTOCOL_PREFIX } from '../protocol.js'
 import { ipKeyOf, type RequestRate } from '../request-rate.js'
@@ -163,7 +164,7 @@ async function keep(
   perUser: number
 ): Promise<void> {
   const result = await store.issue(hash, record, ttlMs).catch((error: unknown) => {
-    request.log.error({ err: error }, 'the ticket store failed')
+    logFailure(request.log, error, 'the ticket store failed')
     throw fail('UNAVAILABLE', [], { retryAfterMs: 1000, cause: error })
   })
   if (result.outcome === 'user-full') throw fail('TOO_MANY_TICKETS', [perUser], { retryAfterMs: result.retryAfterMs })

@@ -1,6 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { codeOf, fail } from '../errors.js'
+import { logFailure } from '../log-failure.js'
 import type { FindOutcome, TicketRecord, TicketStore } from './store.js'
+import { isFindOutcome } from './store-answer.js'
 import { hashTicket, isTicketFormat } from './ticket.js'
 
 /** Where a ticket is presented; it must have been issued for just that. */
@@ -34,10 +36,13 @@ export interface RedeemStage {
 export async function redeem(stage: RedeemStage, presented: Presented, beforeUse: (record: TicketRecord) => void): Promise<TicketRecord> {
   if (!isTicketFormat(presented.ticket)) throw fail('INVALID_TICKET')
   const hash = hashTicket(presented.ticket)
-  const found = liveRecord(stage, await ask(stage, stage.store.find(hash)))
+  const found = liveRecord(stage, await ask(stage, () => stage.store.find(hash)))
   if (!isFor(found, presented)) throw fail('INVALID_TICKET')
   beforeUse(found)
-  return liveRecord(stage, await ask(stage, stage.store.redeem(hash, presented.connection)))
+  const used = liveRecord(stage, await ask(stage, () => stage.store.redeem(hash, presented.connection)))
+  // what was used is what was looked at, or the store is broken
+  if (!isFor(used, presented) || used.userId !== found.userId) throw broken(stage, new Error('the ticket store answered another ticket'))
+  return used
 }
 
 function liveRecord(stage: RedeemStage, found: FindOutcome): TicketRecord {
@@ -60,12 +65,18 @@ function isFor(record: TicketRecord, presented: Presented): boolean {
   return record.refreshes === null || (presented.isRefresh && record.refreshes === presented.connection)
 }
 
-/** The store's answer; when it fails, nobody gets in. */
-async function ask(stage: RedeemStage, answer: Promise<FindOutcome>): Promise<FindOutcome> {
+/** The store's answer; when it fails, or answers what no store may, nobody gets in. */
+async function ask(stage: RedeemStage, question: () => Promise<FindOutcome>): Promise<FindOutcome> {
   try {
-    return await answer
+    const answer: unknown = await question()
+    if (isFindOutcome(answer)) return answer
+    throw new Error('the ticket store answered what is no outcome')
   } catch (error) {
-    stage.log.error({ err: error }, 'the ticket store failed')
-    throw fail('UNAVAILABLE', [], { retryAfterMs: 1000, cause: error })
+    throw broken(stage, error)
   }
+}
+
+function broken(stage: RedeemStage, error: unknown): Error {
+  logFailure(stage.log, error, 'the ticket store failed')
+  return fail('UNAVAILABLE', [], { retryAfterMs: 1000, cause: error })
 }

@@ -49,6 +49,7 @@ export async function checkUpgrade(stage: AdmitStage, request: FastifyRequest): 
   handshake.hold(stage.limits.takeTotal())
   handshake.hold(stage.limits.takeIp(ipKeyOf(request)))
   if (!isTicketFormat(ticket)) throw fail('INVALID_TICKET')
+  if (!handshake.isOfferSound) throw fail('BAD_HANDSHAKE', ['Sec-WebSocket-Protocol is not a list of different names'])
   handshake.ticket = ticket
 }
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { PassThrough } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import type { ServerOptions, WebSocketServer } from 'ws'
 import { SUBPROTOCOL } from '../protocol.js'
@@ -14,20 +15,33 @@ interface ClientInfo {
 }
 
 /**
- * The app's WebSocket server with the options that the app gave it. Its `verifyClient` may refuse, and so must be asked
- * before a ticket is redeemed; its `handleProtocols` need not know our subprotocol.
+ * The app's WebSocket server with the options that the app gave it. It may refuse an upgrade by its own checks and by its
+ * `verifyClient`, and so must be asked before a ticket is redeemed; its `handleProtocols` need not know our subprotocol.
  */
 export class AppServer {
   readonly #verifyClient: VerifyClient | undefined
   /** What the app said of our upgrades, for the server, which asks again. */
   readonly #verdicts = new WeakMap<IncomingMessage, Verdict>()
+  /** A server of the same kind that opens nothing, to see whether the app's would. */
+  readonly #rehearsal: WebSocketServer
+  readonly #sound = new WeakSet<IncomingMessage>()
 
-  constructor({ options }: WebSocketServer) {
-    const { verifyClient, handleProtocols } = options
+  constructor(server: WebSocketServer) {
+    const { options } = server
+    const { verifyClient, handleProtocols, path, maxPayload, perMessageDeflate } = options
+    this.#rehearsal = Reflect.construct(server.constructor, [
+      { noServer: true, clientTracking: false, path, maxPayload, perMessageDeflate, verifyClient: this.#passed }
+    ])
     this.#verifyClient = verifyClient
     if (verifyClient) options.verifyClient = (info, answer) => this.#answer(verifyClient, info, answer)
     if (!handleProtocols) return
     options.handleProtocols = (offered, request) => (this.#verdicts.has(request) ? SUBPROTOCOL : handleProtocols(offered, request))
+  }
+
+  /** Would the app's server find nothing wrong with this handshake, such as extensions that are not acceptable? */
+  isSound(request: IncomingMessage): boolean {
+    this.#rehearsal.handleUpgrade(request, new PassThrough(), NOTHING, nobody)
+    return this.#sound.has(request)
   }
 
   /** Has the app nothing against this upgrade of ours? */
@@ -35,6 +49,12 @@ export class AppServer {
     const verdict = await this.#ask(request)
     this.#verdicts.set(request, verdict)
     return verdict[0]
+  }
+
+  /** What a server asks last; it has found nothing wrong by then. */
+  readonly #passed = ({ req }: ClientInfo): boolean => {
+    this.#sound.add(req)
+    return false
   }
 
   async #ask(request: IncomingMessage): Promise<Verdict> {
@@ -53,6 +73,12 @@ export class AppServer {
     if (verifyClient.length !== 2) answer(Boolean(said))
   }
 }
+
+const NOTHING = Buffer.alloc(0)
+
+// who rehearses is refused at the end, so that there is never a socket to open
+/* c8 ignore next */
+function nobody(): void {}
 
 const servers = new WeakMap<WebSocketServer, AppServer>()
 

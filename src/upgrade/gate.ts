@@ -129,10 +129,14 @@ export class UpgradeGate {
   /** Whoever takes a socket listens for its errors, as Node has taken its own listener off. One may take it. */
   #handOn(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const listening = socket.listenerCount('error')
+    const { httpVersionMinor } = request
+    // a response that is made for HTTP/1.0 says Connection: close, whoever refuses
+    request.httpVersionMinor = 0
     this.#listeners.some((listener) => {
       listener(request, socket, head)
       return socket.listenerCount('error') > listening
     })
+    request.httpVersionMinor = httpVersionMinor
   }
 
   #refuse(handshake: Handshake, error: TicketError): void {

@@ -14,6 +14,8 @@ export class Handshake {
   readonly startedAt: number
   /** The tickets that were offered as subprotocols; taken out of the request, so that nothing can echo or log them. */
   readonly offeredTickets: readonly string[]
+  /** Are the subprotocols that were offered different tokens (RFC 6455, section 4.1)? */
+  readonly isOfferSound: boolean
   /** The ticket to redeem, once its form is checked. */
   ticket = ''
   state: HandshakeState = 'pending'
@@ -33,7 +35,9 @@ export class Handshake {
     socket.on('error', destroy)
     socket.on('end', destroy)
     socket.on('close', this.#onClosed)
-    this.offeredTickets = takeTickets(request)
+    const offered = offeredProtocols(request)
+    this.isOfferSound = offered.every((name) => TOKEN_FORMAT.test(name)) && new Set(offered).size === offered.length
+    this.offeredTickets = takeTickets(request, offered)
   }
 
   get isPending(): boolean {
@@ -89,6 +93,9 @@ export function mentionsWebSocket(request: IncomingMessage): boolean {
 export function findHandshakeFault(request: IncomingMessage, maxHeaders: number): TicketError | undefined {
   const { headers, method, httpVersion } = request
   if (countHeaders(request) > maxHeaders) return fail('TOO_MANY_HEADERS', [maxHeaders])
+  // Fastify would tell the sender the whole address, a ticket in it included
+  if (isMalformed(request.url)) return fail('BAD_HANDSHAKE', ['the address is malformed'])
+  if (!namesOneHost(request)) return fail('BAD_HANDSHAKE', ['it does not name one Host'])
   if (method !== 'GET') return fail('BAD_HANDSHAKE', ['the method is not GET'])
   if (httpVersion !== '1.1') return fail('BAD_HANDSHAKE', ['the HTTP version is not 1.1'])
   if (!asksForWebSocket(request)) return fail('BAD_HANDSHAKE', ["the Upgrade header is not 'websocket'"])
@@ -116,15 +123,40 @@ function upgradeHeader({ headers }: IncomingMessage): string {
   return String(headers.upgrade).toLowerCase()
 }
 
+/** `uri-host [":" port]` (RFC 9110, section 7.2), which may be empty. */
+const HOST_FORMAT = /^(?:\[[0-9a-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::\d*)?$/i
+
+/** Node demands a Host of requests, but not of upgrades, and keeps the first of several (RFC 9112, section 3.2). */
+function namesOneHost({ rawHeaders, headers }: IncomingMessage): boolean {
+  const hosts = rawHeaders.filter((text, index) => index % 2 === 0 && text.toLowerCase() === 'host')
+  return hosts.length === 1 && HOST_FORMAT.test(String(headers.host))
+}
+
+function isMalformed(url = ''): boolean {
+  const [path = ''] = url.split(/[?#;]/, 1)
+  try {
+    decodeURI(path)
+    return false
+  } catch {
+    return true
+  }
+}
+
 /** Node joins a header that comes more than once; `rawHeaders` is what came. */
 function countHeaders({ rawHeaders }: IncomingMessage): number {
   return rawHeaders.length / 2
 }
 
-function takeTickets(request: IncomingMessage): string[] {
-  const header = request.headers['sec-websocket-protocol']
-  if (header === undefined) return []
-  const offered = header.split(',').map((name) => name.trim())
+/** RFC 9110, section 5.6.2. */
+const TOKEN_FORMAT = /^[!#$%&'*+.^`|~\w-]+$/
+
+/** Empty ones are to be passed over (RFC 9110, section 5.6.1). */
+function offeredProtocols({ headers }: IncomingMessage): string[] {
+  const names = (headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.replaceAll(/^[ \t]+|[ \t]+$/g, ''))
+  return names.filter((name) => name !== '')
+}
+
+function takeTickets(request: IncomingMessage, offered: string[]): string[] {
   const isOurs = offered.includes(SUBPROTOCOL)
   const tickets = offered.filter((name) => isTicketProtocol(name, isOurs))
   if (tickets.length === 0) return []

@@ -9,10 +9,14 @@ import { type Duplex, finished } from 'node:stream'
 export function completeInjected(request: IncomingMessage, socket: Duplex): void {
   // its socket does not destroy itself at its end, as the network's do; nobody would learn that it is closed
   finished(socket, () => socket.destroy())
+  // Node uncorks a socket by setting it back, which this one does not know: the end of an answer would be stuck in it
+  Object.assign(socket, { cork: nothing, uncork: nothing })
+  const { headers } = request
+  headers.host ??= 'localhost'
   const emitter = new EventEmitter()
   const missing = {
     socket: Object.assign(socket, { remoteAddress: '127.0.0.1' }),
-    rawHeaders: Object.entries(request.headers).flatMap(([name, value]) => [name, String(value)]),
+    rawHeaders: Object.entries(headers).flatMap(([name, value]) => [name, String(value)]),
     on: emitter.on.bind(emitter),
     once: emitter.once.bind(emitter),
     removeListener: emitter.removeListener.bind(emitter),
@@ -22,3 +26,5 @@ export function completeInjected(request: IncomingMessage, socket: Duplex): void
     if (!(name in request)) Object.defineProperty(request, name, { value, writable: true, configurable: true })
   }
 }
+
+function nothing(): void {}

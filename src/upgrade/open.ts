@@ -3,6 +3,7 @@ import type { WebSocket } from 'ws'
 import { attach } from '../connection/attach.js'
 import { type ConnectionHost, LiveConnection } from '../connection/live-connection.js'
 import type { ConnectionRegistry } from '../connection/registry.js'
+import { fail } from '../errors.js'
 import { type AdmitStage, type Admitted, admit } from './admit.js'
 import type { AppServer } from './app-server.js'
 import type { Handshake } from './handshake.js'
@@ -36,6 +37,7 @@ export async function redeemAndUpgrade(
 ): Promise<FastifyReply> {
   const handshake = stage.gate.handshakeOf(request.raw)
   if (!handshake) return reply.hijack()
+  if (!stage.server.isSound(request.raw)) throw fail('BAD_HANDSHAKE', ['its Sec-WebSocket-Extensions are not acceptable'])
   // what the app refuses is answered by its own server, as without us
   const admission = (await stage.server.isWelcome(request.raw)) ? await admit(stage, request, handshake) : undefined
   if (!handshake.isPending) return reply.hijack()
@@ -63,7 +65,7 @@ export function openConnection(stage: OpenStage, socket: WebSocket, request: Fas
   if (reply.raw.socket) reply.raw.detachSocket(reply.raw.socket)
   stage.sockets.delete(socket)
   const connection = new LiveConnection(stage.host, socket, { ...admission, release })
-  attach(socket, connection)
+  attach(socket, handshake.socket, connection)
   stage.host.registry.add(connection)
   connection.open()
 }

@@ -1,4 +1,4 @@
-import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
 import { isTicketFormat } from '../ticket/ticket.js'
 
 /** Turns a request into what is logged of it. */
@@ -45,6 +45,16 @@ export function redactForeignRequests(log: FastifyBaseLogger): void {
   if (serialize === undefined || typeof serializers !== 'object' || serializers === null || redacted.has(serializers)) return
   redacted.add(serializers)
   Reflect.set(serializers, 'req', (request: FastifyRequest) => redactLine(serialize(request), isTicketFormat))
+}
+
+/**
+ * Takes tickets out of addresses that there are none of: Fastify tells them to the log and to whoever asked. For apps that
+ * accept tickets in the query.
+ */
+export function redactUnknownAddresses(app: FastifyInstance): void {
+  app.addHook('onRequest', async (request: FastifyRequest) => {
+    if (request.is404) request.raw.url = redactTicket(request.url, isTicketFormat)
+  })
 }
 
 function redactLine(line: Record<string, unknown>, isSecret?: (value: string) => boolean): Record<string, unknown> {

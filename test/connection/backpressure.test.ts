@@ -22,6 +22,8 @@ async function buildNewsApp(t: Test) {
     contract,
     handlers: { echo: (payload) => payload },
     maxBuffered: 100_000,
+    // what is to be seen here is the buffer, not the count of pings
+    frameLimit: { max: 1_000_000, timeWindow: 1000 },
     onOpen: (connection) => connection.subscribe('all'),
     onClose: closings.onClose
   })

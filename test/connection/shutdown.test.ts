@@ -109,3 +109,30 @@ t.test('a connection that is closing already keeps its code at shutdown', async 
   await app.close()
   t.strictSame(await client.closed, { code: 4000, reason: 'before' })
 })
+
+t.test('I6 a shutdown waits for onClose to be done, and no longer than closeTimeout', async (t) => {
+  for (const isFinished of [true, false]) {
+    const { app, clock } = await buildTimedApp(t)
+    const running: (() => void)[] = []
+    app.wsRoute('/echo', {
+      contract: echoContract,
+      handlers: echoHandlers,
+      onClose: async () => await new Promise<void>((resolve) => running.push(resolve))
+    })
+    await listen(app)
+    const client = await connect(t, app, '/echo', as({ sub: 'ann' }))
+    let isClosed = false
+    const closing = app.close().then(() => {
+      isClosed = true
+    })
+    await client.closed
+    while (running.length === 0) await nextTurn()
+    clock.advance(1750)
+    for (let turn = 0; turn < 20; turn++) await nextTurn()
+    t.notOk(isClosed, 'it waits')
+    if (isFinished) for (const finish of running) finish()
+    else clock.advance(500)
+    await closing
+    t.ok(isClosed, isFinished ? 'until it is done' : 'until its time is up')
+  }
+})

@@ -64,7 +64,7 @@ t.test('H2 the bucket of an address is shared by its users', async (t) => {
   t.equal(passed(limit, connectionOf('ann', '192.0.2.2'), 0, 9), 3)
 })
 
-t.test('H1 a user named as a property of objects has a bucket as any other', async (t) => {
+t.test('H1 a user named like a property of objects has a bucket of its own', async (t) => {
   const limit = new SharedLimit(rate, 'user')
   for (const name of ['__proto__', 'constructor', 'toString']) t.equal(passed(limit, connectionOf(name), 0, 9), 3, name)
 })

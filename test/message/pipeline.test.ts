@@ -33,6 +33,7 @@ function record(): { log: string[]; outcomes: CallOutcomes<Call> } {
   return {
     log,
     outcomes: {
+      mayBegin: ({ name }) => !name.startsWith('late'),
       succeeded: ({ name }, result) => log.push(`${name} succeeded ${String(result)}`),
       failed: ({ name }, error) => log.push(`${name} failed ${String(error)}`),
       timedOut: ({ name }) => log.push(`${name} timed out`)
@@ -181,4 +182,28 @@ t.test('waiting calls that are over at once are all run, without recursion', asy
   await turn()
   t.equal(log.length, 1001)
   t.equal(log.at(-1), '999 succeeded 999')
+})
+
+t.test('what has waited too long to begin does not, and holds up nobody', async (t) => {
+  const { log, outcomes } = record()
+  const pipeline = new Pipeline<Call>(settings, outcomes, () => 0)
+  const [a, late, b] = [new Call('a'), new Call('late'), new Call('b')]
+  for (const call of [a, late, b]) t.ok(pipeline.accept(call))
+  a.succeed()
+  await turn()
+  t.notOk(late.isStarted)
+  t.ok(b.isStarted)
+  t.same(log, ['a succeeded undefined'])
+})
+
+t.test('G10 a promise that throws where it should reject is a failure', async (t) => {
+  const { log, outcomes } = record()
+  const pipeline = new Pipeline<Call>(settings, outcomes, () => 0)
+  const then = () => {
+    throw new Error('broken')
+  }
+  t.ok(pipeline.accept(immediate('a', () => ({ then }))))
+  await turn()
+  t.same(log, ['a failed Error: broken'])
+  t.ok(pipeline.isIdle)
 })

@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
+import { Duplex } from 'node:stream'
 import fastifyJwt from '@fastify/jwt'
 import Fastify from 'fastify'
 import t from 'tap'
@@ -366,4 +366,28 @@ t.test('J3 a list of headers that Node may have cut is refused, since one that f
   const answer = await exchange(t, port, `${requestBytes('POST /echo/ticket HTTP/1.1', headers)}GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n`)
   t.match(answer, /^HTTP\/1\.1 431 /)
   t.equal(answer.split('HTTP/1.1').length, 2, 'one answer')
+})
+
+t.test('a refused upgrade by injectWS gives its places back at once', async (t) => {
+  const app = await buildEchoApp(t, { plugin: { handshakeTimeout: '1 minute' } })
+  await app.ready()
+  for (const origin of [ORIGIN, 'https://elsewhere.example.com']) {
+    await t.rejects(app.injectWS('/echo', { headers: { host: 'localhost', origin } }), { message: /40[13]/ })
+    await untilStats(app)
+  }
+})
+
+t.test('E5 at shutdown a socket that takes no byte is destroyed, and its timer ends', async (t) => {
+  const clock = new ManualClock()
+  const app = await buildEchoApp(t, { plugin: { clock } })
+  await app.ready()
+  const timers = clock.timers
+  const stuck = new Duplex({ read() {}, write() {} })
+  const headers = { host: 'localhost', upgrade: 'websocket', connection: 'upgrade', origin: 'https://elsewhere.example.com' }
+  app.server.emit('upgrade', { method: 'GET', url: '/echo', httpVersion: '1.1', headers }, stuck, Buffer.alloc(0))
+  t.equal(clock.timers, timers + 1)
+  t.equal(app.wsTicket.stats().pendingHandshakes, 1)
+  await app.close()
+  t.ok(stuck.destroyed)
+  t.equal(clock.timers, 0)
 })

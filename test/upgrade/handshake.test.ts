@@ -54,6 +54,13 @@ t.test('C5 what is no handshake is refused, and the ticket stays good', async (t
       t.notMatch(answer.text, ticket)
     })
   }
+  for (const offer of [`fastify-ws-ticket.v1, fastify-ws-ticket.v1, ticket.${ticket}`, `fastify-ws-ticket.v1, a b, ticket.${ticket}`]) {
+    await t.test(`C5 the subprotocols ${offer.slice(0, 30)}… are refused`, async (t) => {
+      const answer = await refusedUpgrade(t, port, '/echo', ticket, { 'Sec-WebSocket-Protocol': offer })
+      t.match(answer, { ...bad, text: 'not a list of different names' })
+      t.notMatch(answer.text, ticket)
+    })
+  }
   await t.test('426 names the version that is spoken', async (t) => {
     const { text } = await refusedUpgrade(t, port, '/echo', ticket, { 'Sec-WebSocket-Version': '8' })
     t.match(text, /sec-websocket-version: 13\r\n/i)

@@ -1,0 +1,111 @@
+const FIN = 0x80
+const OPCODE = 0x0f
+const FIRST_CONTROL_OPCODE = 0x8
+const MASKED = 0x80
+const LENGTH = 0x7f
+const LENGTH_OF_16_BITS = 126
+const LENGTH_OF_64_BITS = 127
+const MASK_BYTES = 4
+
+/** What the next byte is. */
+type Place = 'start' | 'length' | 'long length' | 'body'
+
+/**
+ * Follows the frames in what a client sends (RFC 6455, section 5.2), header by header and without looking into them. `ws`
+ * tells of whole messages only: neither of fragments, nor of a message that was begun and is not finished.
+ */
+export class FrameMeter {
+  #place: Place = 'start'
+  #isFinal = true
+  #isControl = false
+  /** Bytes of a long length that are still to come, and what they say so far. */
+  #lengthBytes = 0
+  #length = 0
+  #isMasked = false
+  /** Bytes of mask and payload that are still to come. */
+  #left = 0
+  #isMessageOpen = false
+  #messageStartedAt = 0
+  #messageBytes = 0
+
+  /**
+   * Reads on. What breaks the protocol is for `ws` to find.
+   * @returns how many of the frames that begin here complete no message: pings, pongs, closes and fragments
+   */
+  read(chunk: Buffer, now: number): number {
+    let extra = 0
+    let at = 0
+    while (at < chunk.length) {
+      if (this.#place === 'body') {
+        at += this.#skip(chunk.length - at)
+        continue
+      }
+      const byte = chunk.readUInt8(at++)
+      if (this.#place === 'start') {
+        this.#begin(byte, now)
+        if (this.#isControl || !this.#isFinal) extra++
+      } else if (this.#place === 'length') this.#readLength(byte)
+      else this.#readLongLength(byte)
+    }
+    return extra
+  }
+
+  /** How large the present message is by what its frames have declared so far, or the last one that was finished. */
+  get messageBytes(): number {
+    return this.#messageBytes
+  }
+
+  /** Was a message begun before that time, and is not finished? */
+  isUnfinishedSince(time: number): boolean {
+    return this.#isMessageOpen && this.#messageStartedAt <= time
+  }
+
+  /** Nothing was read for a while, and that was not the client's fault. */
+  excuse(now: number): void {
+    this.#messageStartedAt = now
+  }
+
+  #begin(byte: number, now: number): void {
+    this.#isFinal = (byte & FIN) !== 0
+    this.#isControl = (byte & OPCODE) >= FIRST_CONTROL_OPCODE
+    this.#place = 'length'
+    if (this.#isControl || this.#isMessageOpen) return
+    this.#isMessageOpen = true
+    this.#messageStartedAt = now
+    this.#messageBytes = 0
+  }
+
+  #readLength(byte: number): void {
+    const length = byte & LENGTH
+    this.#isMasked = (byte & MASKED) !== 0
+    if (length < LENGTH_OF_16_BITS) return this.#expect(length)
+    this.#lengthBytes = length === LENGTH_OF_64_BITS ? 8 : 2
+    this.#length = 0
+    this.#place = 'long length'
+  }
+
+  #readLongLength(byte: number): void {
+    this.#length = this.#length * 256 + byte
+    this.#lengthBytes--
+    if (this.#lengthBytes === 0) this.#expect(this.#length)
+  }
+
+  #expect(length: number): void {
+    if (!this.#isControl) this.#messageBytes += length
+    this.#left = length + (this.#isMasked ? MASK_BYTES : 0)
+    this.#place = 'body'
+    if (this.#left === 0) this.#finish()
+  }
+
+  #skip(available: number): number {
+    const skipped = Math.min(this.#left, available)
+    this.#left -= skipped
+    if (this.#left === 0) this.#finish()
+    return skipped
+  }
+
+  #finish(): void {
+    this.#place = 'start'
+    if (this.#isFinal && !this.#isControl) this.#isMessageOpen = false
+  }
+}

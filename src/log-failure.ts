@@ -1,0 +1,16 @@
+import { inspect } from 'node:util'
+import type { FastifyBaseLogger } from 'fastify'
+
+const MAX_TEXT = 1000
+
+/**
+ * Logs what the app's own code threw, whatever that is: loggers put marks on errors, and fail on those that are frozen. Must
+ * not throw, as it runs where nobody would catch it.
+ */
+export function logFailure(log: FastifyBaseLogger, error: unknown, message: string, fields: object = {}): void {
+  try {
+    log.error({ ...fields, err: error }, message)
+  } catch {
+    log.error({ ...fields, thrown: inspect(error, { customInspect: false, depth: 1 }).slice(0, MAX_TEXT) }, message)
+  }
+}

@@ -1,0 +1,29 @@
+import Type, { type TSchema } from 'typebox'
+import { Compile } from 'typebox/compile'
+import type { FindOutcome } from './store.js'
+
+const orNull = (schema: TSchema) => Type.Union([schema, Type.Null()])
+
+const record = Type.Object({
+  user: Type.Object({}),
+  userId: Type.String({ minLength: 1 }),
+  route: Type.String(),
+  path: Type.String(),
+  origin: orNull(Type.String()),
+  ip: orNull(Type.String()),
+  refreshes: orNull(Type.String()),
+  authenticatedUntil: orNull(Type.Number())
+})
+
+const answer = Compile(
+  Type.Union([
+    Type.Object({ outcome: Type.Literal('live'), record }),
+    Type.Object({ outcome: Type.Literal('used'), record, usedBy: Type.String() }),
+    Type.Object({ outcome: Type.Literal('unknown') })
+  ])
+)
+
+/** Is this what a store may answer? What it keeps may have been corrupted, and nobody is let in on that. */
+export function isFindOutcome(value: unknown): value is FindOutcome {
+  return answer.Check(value)
+}

@@ -1,0 +1,22 @@
+import Fastify from 'fastify'
+import t from 'tap'
+import { logFailure } from '../src/log-failure.js'
+import { captureLog } from './fixtures/log.js'
+
+t.test('whatever was thrown makes a line, and nothing is thrown', async (t) => {
+  const { logger, lines } = captureLog()
+  const app = Fastify({ logger })
+  t.teardown(() => app.close())
+  const thrown = [new Error('usual'), Object.freeze(new Error('frozen')), Object.freeze({ message: 'no error' }), 'a text', undefined]
+  for (const error of thrown) logFailure(app.log, error, 'it failed', { type: 'echo' })
+  t.match(lines, [
+    { level: 50, msg: 'it failed', type: 'echo', err: { message: 'usual' } },
+    { msg: 'it failed', type: 'echo', thrown: /frozen/ },
+    { msg: 'it failed', thrown: /no error/ },
+    { msg: 'it failed', err: 'a text' },
+    { msg: 'it failed' }
+  ])
+  t.equal(lines.length, thrown.length)
+  logFailure(app.log, Object.freeze(Object.assign(new Error('long'), { message: 'x'.repeat(10_000) })), 'it failed')
+  t.equal(String(lines.at(-1)?.thrown).length, 1000)
+})
