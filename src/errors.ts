@@ -11,6 +11,7 @@ const table = {
     500,
     'The secret of @fastify/jwt is one that is guessed at once; use 32 random bytes or more, as openssl rand -base64 32 makes them.'
   ],
+  REDIS_REFUSED: [500, 'Redis does not let this client in (%s); check its user name, its password and what its user may do.'],
 
   // when the app publishes
   UNKNOWN_EVENT: [500, "The contract has no event '%s'; it has: %s."],

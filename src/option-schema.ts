@@ -40,6 +40,11 @@ export function callable<T>(what: string, methods: readonly string[] = []) {
   })
 }
 
+/** An option that a check of its own decides on. */
+export function suchThat<T>(check: (value: unknown) => boolean, description: string, byDefault?: T) {
+  return Type.Refine(Type.Unsafe<T>({ ...defaultsTo(byDefault), description }), check)
+}
+
 /** Milliseconds of a duration; NaN where it is none. */
 export function toMs(value: unknown): number {
   if (typeof value === 'number') return value

@@ -2,7 +2,8 @@ import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { type Clock, systemClock } from './clock.js'
 import { fail } from './errors.js'
-import { callable, duration, durationOrOff, flag, optionParser, toMs, whole } from './option-schema.js'
+import { callable, duration, durationOrOff, flag, optionParser, suchThat, toMs, whole } from './option-schema.js'
+import { isRedisClient, type RedisClient } from './redis/client.js'
 import { isSerializedOrigin } from './serialized-origin.js'
 import type { TicketStore } from './ticket/store.js'
 import type { Claims } from './user.js'
@@ -74,6 +75,11 @@ const connectionFields = {
   closeTimeout: duration(10, MINUTE, 2000)
 }
 
+/** Nothing that would be a pattern or a hash tag to Redis. */
+function isRedisPrefix(value: unknown): boolean {
+  return typeof value === 'string' && /^[\w.:/-]{1,64}$/.test(value)
+}
+
 const pluginShape = Type.Object(
   {
     /** The origins whose pages may connect, each exactly as a browser sends it. */
@@ -120,6 +126,12 @@ const pluginShape = Type.Object(
     userId: Type.Optional(callable<(claims: Claims) => string>('a function of the claims that returns the id of the user')),
     /** Where tickets are kept. Default: the memory of the process. */
     store: Type.Optional(callable<TicketStore>('a ticket store', ['issue', 'find', 'redeem', 'voidUser', 'size', 'close'])),
+    /** Shares tickets, limits per user and address, connections per user, publish and disconnect among all nodes. */
+    redis: Type.Optional(suchThat<RedisClient>(isRedisClient, 'a client of ioredis 5 or 6, or of iovalkey')),
+    /** What all keys and channels in Redis begin with. Apps that share a Redis need different ones. */
+    redisPrefix: suchThat<string>(isRedisPrefix, 'a text of 1 to 64 letters, digits and . _ : / -', 'fastify-ws-ticket'),
+    /** How long Redis may take to answer. */
+    redisTimeout: duration(10, MINUTE, 500),
     /** Where the time is taken from; for tests. Default: the machine's clocks. */
     clock: Type.Optional(callable<Clock>('a clock', ['now', 'wall', 'every'])),
     ...capFields,
@@ -201,6 +213,9 @@ export interface Settings {
   readonly authenticate: ((request: FastifyRequest) => unknown) | undefined
   readonly userId: (claims: Claims) => unknown
   readonly store: TicketStore | undefined
+  readonly redis: RedisClient | undefined
+  readonly redisPrefix: string
+  readonly redisTimeoutMs: number
   readonly clock: Clock
   readonly caps: ConnectionCaps
   readonly maxPayload: number
@@ -237,6 +252,9 @@ export function parseOptions(options: unknown): Settings {
     authenticate: given.authenticate,
     userId: given.userId ?? ((claims) => claims.sub),
     store: given.store,
+    redis: given.redis,
+    redisPrefix: given.redisPrefix,
+    redisTimeoutMs: toMs(given.redisTimeout),
     clock: given.clock ?? systemClock,
     caps: capSettings(given),
     maxPayload: given.maxPayload,

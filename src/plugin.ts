@@ -5,13 +5,14 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { startRounds } from './connection/registry.js'
 import { fail } from './errors.js'
+import { localSharedLimit } from './message/limit.js'
 import { parseOptions, type Settings, type WsTicketOptions } from './options.js'
 import { CloseCode } from './protocol.js'
 import { localBus } from './publish/bus.js'
 import { Hub } from './publish/hub.js'
 import { Publisher } from './publish/publisher.js'
-import { ipKeyOf, requestRate } from './request-rate.js'
-import { monotonicRateStore } from './request-rate-store.js'
+import { monotonicRateStore } from './request-rate/memory-rate-store.js'
+import { ipKeyOf, requestRate } from './request-rate/request-rate.js'
 import { declareRoute } from './route/declare-route.js'
 import type { FastifyRouteOptions } from './route/route-options.js'
 import type { RouteScope } from './route/route-scope.js'
@@ -93,7 +94,8 @@ function createScope(app: FastifyInstance, settings: Settings, routeDefaults: Fa
     bus,
     hub,
     publisher: new Publisher({ bus, store }),
-    limits: new ConnectionLimits(settings.caps),
+    limits: ConnectionLimits.ofPlugin(settings.caps),
+    createSharedLimit: localSharedLimit,
     issuePerIp: requestRate(app, 'issue-ip', settings.issuePerIp, ipKeyOf),
     issuePerUser: requestRate(app, 'issue-user', settings.issuePerUser, (request) => callerOf(request).userId),
     upgradePerIp: requestRate(app, 'upgrade-ip', settings.upgradePerIp, ipKeyOf),

@@ -32,8 +32,11 @@ export interface Connection<C extends Contract = Contract, Context = unknown, Pa
    */
   send<T extends EventType<C>>(event: T, payload: EventPayload<C, T>): boolean
 
-  /** Receives from now on what is published to the topic. */
-  subscribe(topic: string): void
+  /**
+   * Receives what is published to the topic: on this node from now on, on others from when the promise resolves. It is at
+   * once without Redis, and at the latest after `redisTimeout`; it never rejects, and need not be waited for.
+   */
+  subscribe(topic: string): Promise<void>
 
   unsubscribe(topic: string): void
 

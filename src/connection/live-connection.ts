@@ -46,7 +46,8 @@ export interface ConnectionHost {
   createPipeline(): Pipeline<MessageCall>
   /** The frame of an event of the contract. */
   encodeEvent(event: string, payload: unknown): Buffer
-  subscribed(topic: string, connection: LiveConnection): void
+  /** Resolves when what other nodes publish arrives, too; never rejects. */
+  subscribed(topic: string, connection: LiveConnection): Promise<void>
   unsubscribed(topic: string, connection: LiveConnection): void
   opened(connection: LiveConnection): unknown
   closed(connection: LiveConnection, code: number, reason: string): void
@@ -186,11 +187,11 @@ export class LiveConnection implements Connection, LimitedConnection {
     return true
   }
 
-  subscribe(topic: string): void {
+  async subscribe(topic: string): Promise<void> {
     if (this.isEnding) return
     this.#topics ??= new Set()
     this.#topics.add(topic)
-    this.#host.subscribed(topic, this)
+    await this.#host.subscribed(topic, this)
   }
 
   unsubscribe(topic: string): void {

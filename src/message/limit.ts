@@ -28,6 +28,9 @@ export interface SweptLimit extends MessageLimit {
   readonly size: number
 }
 
+/** Makes a limit that counts all connections of a user or an address together; `name` tells it from others. */
+export type CreateSharedLimit = (rate: RateSettings, scope: 'user' | 'ip', name: string) => SweptLimit
+
 /**
  * The generic cell rate algorithm (ITU-T I.371, the virtual scheduling form): a token bucket whose whole state is
  * the time at which it will be full again. `burst` tokens at once; one comes back every `timeWindow / max`.
@@ -73,6 +76,9 @@ export class ConnectionLimit implements MessageLimit {
 }
 
 const SWEEP_INTERVAL_MS = 10_000
+
+/** Counts all connections of a user or an address on this node alone. */
+export const localSharedLimit: CreateSharedLimit = (rate, scope) => new SharedLimit(rate, scope)
 
 /** Counts all connections of a user or an address together, in the memory of the process. */
 export class SharedLimit implements SweptLimit {

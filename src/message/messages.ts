@@ -4,7 +4,7 @@ import { show } from '../option-schema.js'
 import { type ConnectionSettings, parseRate } from '../options.js'
 import { CONTROL_PREFIX } from '../protocol.js'
 import type { MessageConnection } from './connection.js'
-import { ConnectionLimit, type MessageLimit, SharedLimit, type SweptLimit } from './limit.js'
+import { ConnectionLimit, type CreateSharedLimit, type MessageLimit, type SweptLimit } from './limit.js'
 import { compileSchema, looksLikeSchema, type Validator } from './schema.js'
 
 /** One type of message, compiled when the route is declared. */
@@ -44,8 +44,14 @@ type AnyHandler = (payload: never, connection: never) => unknown
  * Compiles a contract and its handlers.
  * @throws FST_WS_TICKET_INVALID_CONTRACT, FST_WS_TICKET_INVALID_OPTION
  */
-export function compileMessages(route: string, contract: Contract, handlers: object, settings: ConnectionSettings): MessageTable {
-  const compiler = new MessageCompiler(route)
+export function compileMessages(
+  route: string,
+  contract: Contract,
+  handlers: object,
+  settings: ConnectionSettings,
+  createSharedLimit: CreateSharedLimit
+): MessageTable {
+  const compiler = new MessageCompiler(route, createSharedLimit)
   const limit = compiler.connectionLimit(settings.rateLimit)
   const violations = compiler.connectionLimit(settings.limitViolations)
   const badMessages = compiler.connectionLimit(settings.badMessages)
@@ -64,10 +70,12 @@ export function compileMessages(route: string, contract: Contract, handlers: obj
 class MessageCompiler {
   readonly swept: SweptLimit[] = []
   readonly #route: string
+  readonly #createSharedLimit: CreateSharedLimit
   #connectionLimits = 0
 
-  constructor(route: string) {
+  constructor(route: string, createSharedLimit: CreateSharedLimit) {
     this.#route = route
+    this.#createSharedLimit = createSharedLimit
   }
 
   checkNames(contract: Contract, handlers: object): void {
@@ -115,7 +123,7 @@ class MessageCompiler {
     if (scope !== 'user' && scope !== 'ip') {
       throw fail('INVALID_OPTION', [`${where}: 'per' is ${show(scope)}; allowed: 'connection', 'user' or 'ip'.`])
     }
-    const limit = new SharedLimit(parseRate(where, rate), scope)
+    const limit = this.#createSharedLimit(parseRate(where, rate), scope, `${this.#route} ${type}`)
     this.swept.push(limit)
     return limit
   }

@@ -16,10 +16,16 @@ export type Deliver = (message: BusMessage) => number
 export interface Bus {
   /** Answers how many connections of this node were reached. */
   post(message: BusMessage): number
+  /** This node has a subscriber for a topic of a route from now on. Resolves when what other nodes publish arrives. Never rejects. */
+  listen(route: string, topic: string): Promise<void>
+  /** This node has none any more. */
+  unlisten(route: string, topic: string): void
   close(): Promise<void>
 }
 
+const HERE = Promise.resolve()
+
 /** The bus of a single node. */
 export function localBus(deliver: Deliver): Bus {
-  return { post: deliver, close: async () => {} }
+  return { post: deliver, listen: () => HERE, unlisten() {}, close: async () => {} }
 }

@@ -8,6 +8,10 @@ export class Topics<Subscriber> {
     else this.#subscribers.set(topic, new Set([subscriber]))
   }
 
+  has(topic: string): boolean {
+    return this.#subscribers.has(topic)
+  }
+
   remove(topic: string, subscriber: Subscriber): void {
     const subscribers = this.#subscribers.get(topic)
     if (!subscribers?.delete(subscriber)) return

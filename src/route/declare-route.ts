@@ -5,7 +5,6 @@ import { show } from '../option-schema.js'
 import { type ConnectionSettings, parseRouteLimits } from '../options.js'
 import { ControlType } from '../protocol.js'
 import { RoutePublisher } from '../publish/publisher.js'
-import { ConnectionLimits } from '../upgrade/connection-limits.js'
 import { refreshMessage } from './refresh.js'
 import { RouteHost } from './route-host.js'
 import { type AnyRouteOptions, type SplitOptions, splitOptions } from './route-options.js'
@@ -30,14 +29,15 @@ export function declareRoute(app: FastifyInstance, scope: RouteScope, path: stri
     clock: scope.settings.clock,
     log: app.log,
     table: messageTable(id, own, connection, scope),
-    hooks: own
+    hooks: own,
+    bus: scope.bus
   })
   const route = {
     id,
     path,
     fastify: { ...scope.routeDefaults, ...fastify },
     schema: own.schema ?? {},
-    limits: new ConnectionLimits(caps, scope.limits),
+    limits: scope.limits.ofRoute(caps, id),
     authorize: own.authorize ?? (() => undefined)
   }
   declareTicketRoute(app, scope, route)
@@ -67,7 +67,7 @@ function messageTable(
     throw fail('INVALID_CONTRACT', [id, 'contract is missing; give what defineContract returns'])
   }
   if (!isObject(handlers)) throw fail('INVALID_CONTRACT', [id, 'handlers is missing; give an object with a handler for each message'])
-  const table = compileMessages(id, contract, handlers, settings)
+  const table = compileMessages(id, contract, handlers, settings, scope.createSharedLimit)
   const definitions = new Map(table.definitions).set(ControlType.refresh, refreshMessage(scope.redeemStage, id))
   return { ...table, definitions }
 }

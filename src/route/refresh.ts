@@ -27,7 +27,7 @@ export function refreshMessage(stage: RedeemStage, route: string): MessageDefini
         connection: connection.id,
         isRefresh: true
       }
-      const record = await redeem(stage, presented, ({ userId }) => {
+      const record = await redeem(stage, presented, async ({ userId }) => {
         if (userId !== connection.userId) throw fail('INVALID_TICKET')
       })
       connection.refresh(record)

@@ -10,6 +10,7 @@ import { Pipeline } from '../message/pipeline.js'
 import { receive } from '../message/receive.js'
 import { replyOutcomes } from '../message/reply.js'
 import type { ConnectionSettings } from '../options.js'
+import type { Bus } from '../publish/bus.js'
 import { EventEncoder } from '../publish/events.js'
 import { Topics } from '../publish/topics.js'
 import { RunningHooks } from './running-hooks.js'
@@ -27,6 +28,7 @@ export interface RouteHostOptions {
   readonly log: FastifyBaseLogger
   readonly table: MessageTable
   readonly hooks: LifeCycleHooks
+  readonly bus: Bus
 }
 
 /** One route's connections, topics and messages: what all of its connections share. */
@@ -40,10 +42,11 @@ export class RouteHost implements ConnectionHost {
   readonly topics = new Topics<LiveConnection>()
   readonly registry = new ConnectionRegistry()
   readonly #hooks: LifeCycleHooks
+  readonly #bus: Bus
   readonly #closing = new RunningHooks()
   readonly #outcomes: ReturnType<typeof replyOutcomes>
 
-  constructor({ id, settings, clock, log, table, hooks }: RouteHostOptions) {
+  constructor({ id, settings, clock, log, table, hooks, bus }: RouteHostOptions) {
     this.id = id
     this.settings = settings
     this.clock = clock
@@ -51,6 +54,7 @@ export class RouteHost implements ConnectionHost {
     this.table = table
     this.events = new EventEncoder(table.events, settings.maxBuffered)
     this.#hooks = hooks
+    this.#bus = bus
     this.#outcomes = replyOutcomes(table.definitions, settings.maxBuffered)
   }
 
@@ -66,12 +70,14 @@ export class RouteHost implements ConnectionHost {
     return this.events.encode(event, payload)
   }
 
-  subscribed(topic: string, connection: LiveConnection): void {
+  subscribed(topic: string, connection: LiveConnection): Promise<void> {
     this.topics.add(topic, connection)
+    return this.#bus.listen(this.id, topic)
   }
 
   unsubscribed(topic: string, connection: LiveConnection): void {
     this.topics.remove(topic, connection)
+    if (!this.topics.has(topic)) this.#bus.unlisten(this.id, topic)
   }
 
   createPipeline(): Pipeline<MessageCall> {

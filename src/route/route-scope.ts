@@ -1,10 +1,11 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { WebSocket } from 'ws'
+import type { CreateSharedLimit } from '../message/limit.js'
 import type { Settings } from '../options.js'
 import type { Bus } from '../publish/bus.js'
 import type { Hub } from '../publish/hub.js'
 import type { Publisher } from '../publish/publisher.js'
-import type { RequestRate } from '../request-rate.js'
+import type { RequestRate } from '../request-rate/request-rate.js'
 import type { RedeemStage } from '../ticket/redeem.js'
 import type { TicketStore } from '../ticket/store.js'
 import type { ConnectionLimits } from '../upgrade/connection-limits.js'
@@ -22,6 +23,8 @@ export interface RouteScope {
   readonly hub: Hub
   readonly publisher: Publisher
   readonly limits: ConnectionLimits
+  /** Makes the limits that count the messages of a user or an address. */
+  readonly createSharedLimit: CreateSharedLimit
   readonly issuePerIp: RequestRate
   readonly issuePerUser: RequestRate
   readonly upgradePerIp: RequestRate

@@ -6,7 +6,7 @@ import { fail } from '../errors.js'
 import { logFailure } from '../log-failure.js'
 import type { Settings } from '../options.js'
 import { SUBPROTOCOL, TICKET_PROTOCOL_PREFIX } from '../protocol.js'
-import { ipKeyOf, type RequestRate } from '../request-rate.js'
+import { ipKeyOf, type RequestRate } from '../request-rate/request-rate.js'
 import { authenticate, type Caller, timeLeftMs } from './authenticate.js'
 import { pathOf } from './path.js'
 import type { TicketRecord, TicketStore } from './store.js'
@@ -20,7 +20,7 @@ export interface IssueStage {
   /** Did the request come by a secure channel, from an origin that is allowed? Refuses by throwing, as an upgrade is refused. */
   readonly checkSource: (request: FastifyRequest) => void
   /** Is there room for one more connection? Refuses by throwing. */
-  readonly checkRoom: (ipKey: string, userId: string) => void
+  readonly checkRoom: (ipKey: string, userId: string) => Promise<void>
   readonly perIp: RequestRate
   /** Counts the user that `callerOf` tells. */
   readonly perUser: RequestRate
@@ -126,7 +126,7 @@ export async function issue(stage: IssueStage, request: FastifyRequest, reply: F
   const caller = callerOf(request)
   const context = await authorize(stage, request)
   const refreshes = refreshOf(request.body)
-  if (refreshes === null) stage.checkRoom(ipKeyOf(request), caller.userId)
+  if (refreshes === null) await stage.checkRoom(ipKeyOf(request), caller.userId)
   const ttlMs = Math.min(settings.ticketTtlMs, timeLeftMs(request, caller, settings))
   const record = asJson({
     user: caller.user,

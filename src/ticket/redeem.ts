@@ -33,12 +33,16 @@ export interface RedeemStage {
  * @param beforeUse the last check before the ticket is used; refuses by throwing
  * @throws FST_WS_TICKET_INVALID_TICKET; FST_WS_TICKET_UNAVAILABLE when the store fails
  */
-export async function redeem(stage: RedeemStage, presented: Presented, beforeUse: (record: TicketRecord) => void): Promise<TicketRecord> {
+export async function redeem(
+  stage: RedeemStage,
+  presented: Presented,
+  beforeUse: (record: TicketRecord) => unknown
+): Promise<TicketRecord> {
   if (!isTicketFormat(presented.ticket)) throw fail('INVALID_TICKET')
   const hash = hashTicket(presented.ticket)
   const found = liveRecord(stage, await ask(stage, () => stage.store.find(hash)))
   if (!isFor(found, presented)) throw fail('INVALID_TICKET')
-  beforeUse(found)
+  await beforeUse(found)
   const used = liveRecord(stage, await ask(stage, () => stage.store.redeem(hash, presented.connection)))
   // what was used is what was looked at, or the store is broken
   if (!isFor(used, presented) || used.userId !== found.userId) throw broken(stage, new Error('the ticket store answered another ticket'))

@@ -4,7 +4,7 @@ import type { Admission } from '../connection/live-connection.js'
 import { fail } from '../errors.js'
 import type { Settings } from '../options.js'
 import { SUBPROTOCOL } from '../protocol.js'
-import { ipKeyOf, type RequestRate } from '../request-rate.js'
+import { ipKeyOf, type RequestRate } from '../request-rate/request-rate.js'
 import { pathOf } from '../ticket/path.js'
 import { type Presented, type RedeemStage, redeem } from '../ticket/redeem.js'
 import type { TicketRecord } from '../ticket/store.js'
@@ -89,9 +89,10 @@ export async function admit(stage: AdmitStage, request: FastifyRequest, handshak
 /** Undefined where nobody waits for the answer any more; then the ticket stays good, unless it is being used already. */
 async function redeemFor(stage: AdmitStage, presented: Presented, handshake: Handshake): Promise<TicketRecord | undefined> {
   try {
-    return await redeem(stage, presented, ({ userId }) => {
+    return await redeem(stage, presented, async ({ userId }) => {
       if (!handshake.isPending) throw fail('UNAVAILABLE')
-      handshake.hold(stage.limits.takeUser(userId))
+      handshake.hold(await stage.limits.takeUser(userId))
+      if (!handshake.isPending) throw fail('UNAVAILABLE')
     })
   } catch (error) {
     if (handshake.isPending) throw error

@@ -1,45 +1,6 @@
 import { fail } from '../errors.js'
 import type { ConnectionCaps } from '../options.js'
-
-/** How many places there are for a key, and how many are taken. */
-class Places {
-  readonly max: number
-  readonly #taken = new Map<string, number>()
-
-  constructor(max: number) {
-    this.max = max
-  }
-
-  /** Takes a place: what gives it back, or undefined when there is none. */
-  take(key: string): (() => void) | undefined {
-    if (this.isFull(key)) return undefined
-    this.#taken.set(key, this.#count(key) + 1)
-    let isHeld = true
-    return () => {
-      if (!isHeld) return
-      isHeld = false
-      this.#giveBack(key)
-    }
-  }
-
-  isFull(key: string): boolean {
-    return this.#count(key) >= this.max
-  }
-
-  get keys(): number {
-    return this.#taken.size
-  }
-
-  #count(key: string): number {
-    return this.#taken.get(key) ?? 0
-  }
-
-  #giveBack(key: string): void {
-    const left = this.#count(key) - 1
-    if (left > 0) this.#taken.set(key, left)
-    else this.#taken.delete(key)
-  }
-}
+import { type CreateUserPlaces, localUserPlaces, Places, type UserPlaces } from './places.js'
 
 const ALL = ''
 const RETRY_AFTER_MS = 5000
@@ -51,23 +12,39 @@ const RETRY_AFTER_MS = 5000
 export class ConnectionLimits {
   readonly #total: Places
   readonly #perIp: Places
-  readonly #perUser: Places
+  readonly #perUser: UserPlaces
+  readonly #createUserPlaces: CreateUserPlaces
 
-  /** @param shared the plugin's; a route counts with them where its cap is the same, else by itself */
-  constructor(caps: ConnectionCaps, shared?: ConnectionLimits) {
-    this.#total = sharedOrOwn(caps.total, shared ? shared.#total : undefined)
-    this.#perIp = sharedOrOwn(caps.perIp, shared ? shared.#perIp : undefined)
-    this.#perUser = sharedOrOwn(caps.perUser, shared ? shared.#perUser : undefined)
+  /**
+   * @param name tells the places of these caps from those of others
+   * @param createUserPlaces makes the places that all nodes may share
+   * @param shared the plugin's; a route counts with them where its cap is the same, else by itself
+   */
+  private constructor(caps: ConnectionCaps, name: string, createUserPlaces: CreateUserPlaces, shared?: ConnectionLimits) {
+    this.#total = sharedOrOwn(shared ? shared.#total : undefined, caps.total, () => new Places(caps.total))
+    this.#perIp = sharedOrOwn(shared ? shared.#perIp : undefined, caps.perIp, () => new Places(caps.perIp))
+    this.#perUser = sharedOrOwn(shared ? shared.#perUser : undefined, caps.perUser, () => createUserPlaces(caps.perUser, name))
+    this.#createUserPlaces = createUserPlaces
+  }
+
+  /** The limits of the plugin, which its routes share. */
+  static ofPlugin(caps: ConnectionCaps, createUserPlaces: CreateUserPlaces = localUserPlaces): ConnectionLimits {
+    return new ConnectionLimits(caps, 'all', createUserPlaces)
+  }
+
+  /** The limits of a route: what has the same cap here is counted together, the rest by itself. */
+  ofRoute(caps: ConnectionCaps, route: string): ConnectionLimits {
+    return new ConnectionLimits(caps, `route ${route}`, this.#createUserPlaces, this)
   }
 
   /**
    * Is there room for one more connection of this user? For the ticket route, which can tell a browser.
-   * @throws FST_WS_TICKET_SERVER_FULL, FST_WS_TICKET_IP_CONNECTED, FST_WS_TICKET_USER_CONNECTED
+   * @throws FST_WS_TICKET_SERVER_FULL, FST_WS_TICKET_IP_CONNECTED, FST_WS_TICKET_USER_CONNECTED, FST_WS_TICKET_UNAVAILABLE
    */
-  checkRoom(ipKey: string, userId: string): void {
+  async checkRoom(ipKey: string, userId: string): Promise<void> {
     if (this.#total.isFull(ALL)) throw this.#serverFull()
     if (this.#perIp.isFull(ipKey)) throw this.#ipFull()
-    if (this.#perUser.isFull(userId)) throw fail('USER_CONNECTED', [this.#perUser.max], { retryAfterMs: RETRY_AFTER_MS })
+    if (await this.#perUser.isFull(userId)) throw fail('USER_CONNECTED', [this.#perUser.max], { retryAfterMs: RETRY_AFTER_MS })
   }
 
   /** @throws FST_WS_TICKET_SERVER_FULL */
@@ -84,9 +61,9 @@ export class ConnectionLimits {
     return release
   }
 
-  /** @throws FST_WS_TICKET_USER_CONNECTION_LIMIT */
-  takeUser(userId: string): () => void {
-    const release = this.#perUser.take(userId)
+  /** @throws FST_WS_TICKET_USER_CONNECTION_LIMIT, FST_WS_TICKET_UNAVAILABLE */
+  async takeUser(userId: string): Promise<() => void> {
+    const release = await this.#perUser.take(userId)
     if (!release) throw fail('USER_CONNECTION_LIMIT', [this.#perUser.max], { retryAfterMs: RETRY_AFTER_MS })
     return release
   }
@@ -105,10 +82,10 @@ export class ConnectionLimits {
   }
 }
 
-function sumOfKeys(places: Places[]): number {
+function sumOfKeys(places: { readonly keys: number }[]): number {
   return [...new Set(places)].reduce((sum, { keys }) => sum + keys, 0)
 }
 
-function sharedOrOwn(max: number, shared: Places | undefined): Places {
-  return shared?.max === max ? shared : new Places(max)
+function sharedOrOwn<T extends { readonly max: number }>(shared: T | undefined, max: number, create: () => T): T {
+  return shared?.max === max ? shared : create()
 }

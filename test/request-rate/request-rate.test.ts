@@ -1,9 +1,9 @@
 import fastifyRateLimit from '@fastify/rate-limit'
 import Fastify from 'fastify'
 import t from 'tap'
-import { ipKeyOf, requestRate } from '../src/request-rate.js'
-import { buildEchoApp } from './fixtures/app.js'
-import { requestTicket } from './fixtures/tickets.js'
+import { ipKeyOf, requestRate } from '../../src/request-rate/request-rate.js'
+import { buildEchoApp } from '../fixtures/app.js'
+import { requestTicket } from '../fixtures/tickets.js'
 
 t.test('H3 addresses of one IPv6 /64 are one, mapped IPv4 is IPv4', async (t) => {
   const app = await buildEchoApp(t, { plugin: { allowInsecure: true, issuePerIp: { max: 2, timeWindow: 60_000 } } })

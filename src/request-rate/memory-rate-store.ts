@@ -1,5 +1,5 @@
 import type { FastifyRateLimitStore, FastifyRateLimitStoreCtor } from '@fastify/rate-limit'
-import type { Clock } from './clock.js'
+import type { Clock } from '../clock.js'
 
 const MAX_KEYS = 100_000
 

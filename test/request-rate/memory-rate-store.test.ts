@@ -1,6 +1,6 @@
 import t from 'tap'
-import { monotonicRateStore } from '../src/request-rate-store.js'
-import { ManualClock } from './fixtures/manual-clock.js'
+import { monotonicRateStore } from '../../src/request-rate/memory-rate-store.js'
+import { ManualClock } from '../fixtures/manual-clock.js'
 
 const WINDOW_MS = 60_000
 

@@ -1,8 +1,8 @@
 import { normalizeIP } from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { fail } from './errors.js'
-import { logFailure } from './log-failure.js'
-import type { RateSettings } from './options.js'
+import { fail } from '../errors.js'
+import { logFailure } from '../log-failure.js'
+import type { RateSettings } from '../options.js'
 
 /** Refuses a request that is over the limit. */
 export type RequestRate = (request: FastifyRequest) => Promise<void>
