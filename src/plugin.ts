@@ -5,13 +5,11 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { startRounds } from './connection/registry.js'
 import { fail } from './errors.js'
-import { localSharedLimit } from './message/limit.js'
 import { parseOptions, type Settings, type WsTicketOptions } from './options.js'
+import { createParts, type Parts } from './parts.js'
 import { CloseCode } from './protocol.js'
-import { localBus } from './publish/bus.js'
 import { Hub } from './publish/hub.js'
 import { Publisher } from './publish/publisher.js'
-import { monotonicRateStore } from './request-rate/memory-rate-store.js'
 import { ipKeyOf, requestRate } from './request-rate/request-rate.js'
 import { declareRoute } from './route/declare-route.js'
 import type { FastifyRouteOptions } from './route/route-options.js'
@@ -21,7 +19,6 @@ import { statsOf } from './stats.js'
 import { canAuthenticate } from './ticket/authenticate.js'
 import { hasGuessableSecret } from './ticket/guessable-secret.js'
 import { callerOf } from './ticket/issue.js'
-import { MemoryTicketStore } from './ticket/memory-store.js'
 import { ConnectionLimits } from './upgrade/connection-limits.js'
 import { gateOf } from './upgrade/gate.js'
 import { redactUnknownAddresses } from './upgrade/redact.js'
@@ -37,10 +34,12 @@ export const wsTicket = fp(register, { name: 'fastify-ws-ticket', fastify: '5.x'
 
 async function register(app: FastifyInstance, options: WsTicketOptions): Promise<void> {
   const settings = parseOptions(withoutRegisterOptions(options))
-  const routeDefaults = await registerFoundations(app, settings)
+  const hub = new Hub(settings.clock)
+  const parts = createParts(settings, hub, app.log)
+  const routeDefaults = await registerFoundations(app, settings, parts)
   guardWebSocketRoutes(app)
   if (settings.ticketInQuery) redactUnknownAddresses(app)
-  const scope = createScope(app, settings, routeDefaults)
+  const scope = createScope(app, settings, { hub, parts, routeDefaults })
   const declaring = new Set<FastifyInstance>()
   app.decorate('wsRoute', function (path, routeOptions) {
     declaring.add(this)
@@ -54,9 +53,10 @@ async function register(app: FastifyInstance, options: WsTicketOptions): Promise
   })
   app.addHook('onReady', async () => {
     for (const instance of declaring) checkAuthentication(instance, settings)
+    await parts.start()
     scope.gate.takeOver()
   })
-  closeWithApp(app, scope)
+  closeWithApp(app, scope, parts)
 }
 
 /** Fastify's own options of `register`, which it hands on to every plugin. */
@@ -70,22 +70,25 @@ function withoutRegisterOptions(options: object): object {
  * Registers what the app has not. None of it touches the app's other routes.
  * @returns what our own routes need of it
  */
-async function registerFoundations(app: FastifyInstance, settings: Settings): Promise<FastifyRouteOptions> {
+async function registerFoundations(app: FastifyInstance, settings: Settings, { rateStore }: Parts): Promise<FastifyRouteOptions> {
   if (!app.hasDecorator('websocketServer')) await app.register(fastifyWebsocket, { options: { maxPayload: settings.maxPayload } })
   if (!app.hasDecorator('createRateLimit')) {
-    await app.register(fastifyRateLimit, { global: false, store: monotonicRateStore(settings.clock) })
+    await app.register(fastifyRateLimit, { global: false, store: rateStore })
   }
   if (app.hasReplyDecorator('helmet')) return {}
   await app.register(fastifyHelmet, { global: false })
   return { helmet: {} }
 }
 
-/** The one place where concrete stores and buses are chosen. */
-function createScope(app: FastifyInstance, settings: Settings, routeDefaults: FastifyRouteOptions): RouteScope {
+interface ScopeParts {
+  readonly hub: Hub
+  readonly parts: Parts
+  readonly routeDefaults: FastifyRouteOptions
+}
+
+function createScope(app: FastifyInstance, settings: Settings, { hub, parts, routeDefaults }: ScopeParts): RouteScope {
   const { clock } = settings
-  const hub = new Hub(clock)
-  const bus = localBus((message) => hub.deliver(message))
-  const store = settings.store ?? new MemoryTicketStore(settings)
+  const { store, bus, createUserPlaces, createSharedLimit } = parts
   return {
     settings,
     log: app.log,
@@ -94,8 +97,8 @@ function createScope(app: FastifyInstance, settings: Settings, routeDefaults: Fa
     bus,
     hub,
     publisher: new Publisher({ bus, store }),
-    limits: ConnectionLimits.ofPlugin(settings.caps),
-    createSharedLimit: localSharedLimit,
+    limits: ConnectionLimits.ofPlugin(settings.caps, createUserPlaces),
+    createSharedLimit,
     issuePerIp: requestRate(app, 'issue-ip', settings.issuePerIp, ipKeyOf),
     issuePerUser: requestRate(app, 'issue-user', settings.issuePerUser, (request) => callerOf(request).userId),
     upgradePerIp: requestRate(app, 'upgrade-ip', settings.upgradePerIp, ipKeyOf),
@@ -127,8 +130,8 @@ function checkAuthentication(instance: FastifyInstance, settings: Settings): voi
 }
 
 /** Looks after connections until the app closes; then each is told to come back later (1012), and all is given back. */
-function closeWithApp(app: FastifyInstance, { settings, gate, hosts, hub, store, bus }: RouteScope): void {
-  const stopRounds = startRounds(settings.clock, () => [...hosts, hub])
+function closeWithApp(app: FastifyInstance, { settings, gate, hosts, hub }: RouteScope, parts: Parts): void {
+  const stopRounds = startRounds(settings.clock, () => [...hosts, hub, ...parts.ticking])
   app.addHook('preClose', async () => {
     gate.close()
     await Promise.all([...hosts].map((host) => host.drain(CloseCode.serviceRestart, 'the server restarts')))
@@ -136,6 +139,6 @@ function closeWithApp(app: FastifyInstance, { settings, gate, hosts, hub, store,
   app.addHook('onClose', async () => {
     gate.end()
     stopRounds()
-    await Promise.all([store.close(), bus.close()])
+    await parts.close()
   })
 }
