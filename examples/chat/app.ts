@@ -9,6 +9,9 @@ import { declareChat } from './chat.js'
 import type { Config } from './config.js'
 import { declareMessages } from './messages.js'
 import { registerOpenapi } from './openapi.js'
+import { connectRedis } from './redis.js'
+import { RedisRooms } from './redis-rooms.js'
+import { LocalRooms } from './rooms.js'
 import { registerSecurityHeaders } from './security-headers.js'
 import { declareSessions } from './sessions.js'
 
@@ -30,10 +33,14 @@ export async function buildChat(config: Config): Promise<FastifyInstance> {
   await registerSecurityHeaders(app, { origins, isTls: config.tls !== undefined })
   await registerOpenapi(app)
   await registerAuth(app, config.jwtSecret)
-  await app.register(fastifyRateLimit, { global: false })
-  await app.register(wsTicket, { allowedOrigins: origins })
+  const redis = config.redisUrl === undefined ? undefined : connectRedis(app, config.redisUrl)
+  // without Redis, REST is not limited for want of it; tickets and upgrades have limits of their own
+  await app.register(fastifyRateLimit, { global: false, ...(redis && { redis, nameSpace: 'chat:rate:' }) })
+  await app.register(wsTicket, { allowedOrigins: origins, ...(redis && { redis }) })
 
-  const chat = declareChat(app)
+  const rooms = redis ? new RedisRooms(redis, app.log) : new LocalRooms()
+  app.addHook('preClose', () => rooms.close())
+  const chat = declareChat(app, rooms)
   declareSessions(app)
   declareMessages(app, chat)
   await app.register(fastifyStatic, { root: PAGE, wildcard: false })

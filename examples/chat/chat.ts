@@ -3,16 +3,14 @@ import type { FastifyInstance } from 'fastify'
 import type { WsRoute } from 'fastify-ws-ticket'
 import { chatContract } from './contract.js'
 import { TooManyRooms } from './errors.js'
-import { Rooms } from './rooms.js'
+import type { Rooms } from './rooms.js'
 
 const MAX_ROOMS = 20
 
 export type ChatRoute = WsRoute<typeof chatContract>
 
 /** The WebSocket route `/chat`. */
-export function declareChat(app: FastifyInstance): ChatRoute {
-  const rooms = new Rooms()
-
+export function declareChat(app: FastifyInstance, rooms: Rooms): ChatRoute {
   const chat: ChatRoute = app.wsRoute('/chat', {
     contract: chatContract,
     schema: {
@@ -21,16 +19,17 @@ export function declareChat(app: FastifyInstance): ChatRoute {
       security: [{ bearer: [] }]
     },
     handlers: {
-      'room.join'({ room }, connection) {
+      async 'room.join'({ room }, connection) {
         if (!rooms.has(room, connection) && rooms.roomsOf(connection).length >= MAX_ROOMS) throw new TooManyRooms(MAX_ROOMS)
-        rooms.join(room, connection)
-        connection.subscribe(topicOf(room))
-        return { members: rooms.namesIn(room) }
+        await rooms.join(room, connection)
+        // from the reply on, nothing that is said in the room is missed
+        await connection.subscribe(topicOf(room))
+        return { members: await rooms.namesIn(room) }
       },
 
-      'room.leave'({ room }, connection) {
-        rooms.leave(room, connection)
+      async 'room.leave'({ room }, connection) {
         connection.unsubscribe(topicOf(room))
+        await rooms.leave(room, connection)
         return {}
       },
 

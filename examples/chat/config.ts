@@ -17,6 +17,8 @@ export interface Config {
   readonly tls: TlsFiles | undefined
   /** The proxies whose X-Forwarded-* headers are believed. */
   readonly trustProxy: readonly string[]
+  /** The Redis that several of these processes share; undefined: this one is alone. */
+  readonly redisUrl: string | undefined
 }
 
 export interface TlsFiles {
@@ -40,7 +42,8 @@ export function readConfig(env: Environment): Config {
     ...readSecret(env.JWT_SECRET),
     allowedOrigins: env.ALLOWED_ORIGINS ? listOf(env.ALLOWED_ORIGINS).map(readOrigin) : undefined,
     tls: readTls(env.TLS_CERT, env.TLS_KEY),
-    trustProxy: listOf(env.TRUST_PROXY).map(readProxy)
+    trustProxy: listOf(env.TRUST_PROXY).map(readProxy),
+    redisUrl: env.REDIS_URL ? readRedisUrl(env.REDIS_URL) : undefined
   }
 }
 
@@ -103,6 +106,12 @@ function readProxy(text: string): string {
   const isRange = bits === undefined || (/^\d+$/.test(bits) && Number(bits) <= maxBits)
   if (isIP(address) !== 0 && isRange) return text
   throw new ConfigError(`TRUST_PROXY has '${text}'; allowed: IP addresses and ranges such as 10.0.0.0/8.`)
+}
+
+/** The message shows nothing of what was given, which may hold a password. */
+function readRedisUrl(text: string): string {
+  if (/^rediss?:\/\/[^\s]+$/.test(text) && URL.canParse(text)) return text
+  throw new ConfigError('REDIS_URL is no address of a Redis; allowed: redis://host:port, or rediss://user:password@host:port with TLS.')
 }
 
 function listOf(text = ''): string[] {

@@ -12,7 +12,8 @@ t.test('without any variable there is a default for each', async (t) => {
     isSecretRandom: true,
     allowedOrigins: undefined,
     tls: undefined,
-    trustProxy: []
+    trustProxy: [],
+    redisUrl: undefined
   })
   t.ok(Buffer.byteLength(jwtSecret) >= 32)
   t.not(jwtSecret, readConfig({}).jwtSecret)
@@ -24,7 +25,8 @@ t.test('variables are taken over', async (t) => {
     PORT: '0',
     JWT_SECRET: SECRET,
     ALLOWED_ORIGINS: 'https://a.example, http://b.example:8080',
-    TRUST_PROXY: '10.0.0.1, 10.1.0.0/16,fd00::/8'
+    TRUST_PROXY: '10.0.0.1, 10.1.0.0/16,fd00::/8',
+    REDIS_URL: 'rediss://chat:pass@redis.example:6380/2'
   })
   t.strictSame(config, {
     host: '::1',
@@ -33,13 +35,14 @@ t.test('variables are taken over', async (t) => {
     isSecretRandom: false,
     allowedOrigins: ['https://a.example', 'http://b.example:8080'],
     tls: undefined,
-    trustProxy: ['10.0.0.1', '10.1.0.0/16', 'fd00::/8']
+    trustProxy: ['10.0.0.1', '10.1.0.0/16', 'fd00::/8'],
+    redisUrl: 'rediss://chat:pass@redis.example:6380/2'
   })
 })
 
 t.test('an empty variable counts as missing', async (t) => {
-  const config = readConfig({ HOST: '', PORT: '', ALLOWED_ORIGINS: '', TLS_CERT: '', TLS_KEY: '', TRUST_PROXY: '' })
-  t.match(config, { host: '127.0.0.1', port: 3000, allowedOrigins: undefined, tls: undefined, trustProxy: [] })
+  const config = readConfig({ HOST: '', PORT: '', ALLOWED_ORIGINS: '', TLS_CERT: '', TLS_KEY: '', TRUST_PROXY: '', REDIS_URL: '' })
+  t.match(config, { host: '127.0.0.1', port: 3000, allowedOrigins: undefined, tls: undefined, trustProxy: [], redisUrl: undefined })
 })
 
 t.test('a value that can not be used is refused by the name of its variable', async (t) => {
@@ -57,6 +60,9 @@ t.test('a value that can not be used is refused by the name of its variable', as
     ['TRUST_PROXY', { TRUST_PROXY: 'true' }],
     ['TRUST_PROXY', { TRUST_PROXY: '10.0.0.1,proxy.example' }],
     ['TRUST_PROXY', { TRUST_PROXY: '10.0.0.0/33' }],
+    ...['redis.example:6379', 'http://redis.example', 'redis://', 'redis://:pass word@redis.example'].map(
+      (REDIS_URL): [string, Record<string, string>] => ['REDIS_URL', { REDIS_URL }]
+    ),
     ['TLS_CERT', { TLS_CERT: 'cert.pem' }],
     ['TLS_KEY', { TLS_KEY: 'key.pem' }],
     ['TLS_CERT', { TLS_CERT: '/nowhere/cert.pem', TLS_KEY: '/nowhere/key.pem' }],

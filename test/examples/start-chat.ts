@@ -21,6 +21,8 @@ export interface Ended {
 export interface Chat {
   /** What it said where it is, such as `http://127.0.0.1:41234`. */
   readonly origin: string
+  /** The origin of its page, where that is another: behind a proxy. */
+  readonly pageOrigin?: string
   /** Sends a signal and waits for the end. */
   stop(signal: NodeJS.Signals): Promise<Ended>
 }
@@ -119,7 +121,7 @@ export async function logIn(chat: Chat, name: string, expiresIn = 60): Promise<s
 
 /** Asks for a ticket as the chat's own page does. */
 export async function askTicket(chat: Chat, token: string, body: object = {}): Promise<RestAnswer> {
-  return await post(chat, '/chat/ticket', { token, body, headers: { origin: chat.origin } })
+  return await post(chat, '/chat/ticket', { token, body, headers: { origin: chat.pageOrigin ?? chat.origin } })
 }
 
 /** The subprotocols of an answer with a ticket. */
@@ -129,7 +131,10 @@ export function protocolsOf({ body }: RestAnswer): string[] {
 
 /** Begins to open a WebSocket. Closed with the test. */
 export function open(t: Test, chat: Chat, protocols: string[], options: ClientOptions = {}): Client {
-  const socket = new WebSocket(`${chat.origin.replace('http', 'ws')}/chat`, protocols, { origin: chat.origin, ...options })
+  const socket = new WebSocket(`${chat.origin.replace('http', 'ws')}/chat`, protocols, {
+    origin: chat.pageOrigin ?? chat.origin,
+    ...options
+  })
   t.teardown(() => socket.terminate())
   return new Client(socket)
 }

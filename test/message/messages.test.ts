@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import Type from 'typebox'
 import { defineContract } from '../../src/contract.js'
+import { localSharedLimit } from '../../src/message/limit.js'
 import { compileMessages, type MessageTable } from '../../src/message/messages.js'
 import { parseOptions, parseRouteLimits } from '../../src/options.js'
 import { buildApp } from '../fixtures/app.js'
@@ -14,7 +15,7 @@ const handlers = { say: handler, note: handler }
 /** Compiles as a route does, whatever is given for a contract and for handlers. */
 function compile(given: unknown, givenHandlers: object): MessageTable {
   const { connection } = parseRouteLimits('/chat', parseOptions({ allowedOrigins: ['https://a.example'] }), {})
-  return Reflect.apply(compileMessages, undefined, ['/chat', given, givenHandlers, connection])
+  return Reflect.apply(compileMessages, undefined, ['/chat', given, givenHandlers, connection, localSharedLimit])
 }
 
 t.test('a contract becomes a table of its messages and events', async (t) => {

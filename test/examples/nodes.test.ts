@@ -1,0 +1,43 @@
+import t from 'tap'
+import { RedisServer } from '../fixtures/redis-server.js'
+import { type Chat, connect, enter, logIn, post, startChat } from './start-chat.js'
+
+const server = await RedisServer.start(t)
+const env = {
+  REDIS_URL: `redis://127.0.0.1:${server.port}`,
+  JWT_SECRET: 'a secret of the tests that is long enough',
+  // each is asked as if it were behind the one address of both
+  ALLOWED_ORIGINS: 'https://chat.example'
+}
+const [here, there] = await Promise.all([behindProxy(await startChat(t, env)), behindProxy(await startChat(t, env))])
+
+/** Its pages come from the proxy's address. */
+function behindProxy(chat: Chat): Chat {
+  return { ...chat, pageOrigin: env.ALLOWED_ORIGINS }
+}
+
+t.test('two processes with one Redis are one chat', async (t) => {
+  const ann = await enter(t, here, 'ann')
+  const bob = await enter(t, there, 'bob')
+  t.strictSame((await ann.request('room.join', { room: 'tea' })).payload, { members: ['ann'] })
+  t.strictSame((await bob.request('room.join', { room: 'tea' })).payload, { members: ['ann', 'bob'] })
+  const token = await logIn(here, 'robot')
+  t.equal(
+    (await post(there, '/rooms/tea/messages', { token, body: { text: 'Released.' } })).status,
+    202,
+    'a token of one is good at the other'
+  )
+  for (const client of [ann, bob])
+    t.match(await client.next(), { type: 'chat.message', payload: { room: 'tea', from: 'robot', text: 'Released.' } })
+})
+
+t.test('a log-out at one closes what is open at the other', async (t) => {
+  const token = await logIn(here, 'cid')
+  const { client } = await connect(t, there, token)
+  t.equal((await post(here, '/logout', { token })).status, 204)
+  t.match(await client.closed, { code: 4403 })
+})
+
+t.test('with an address of no Redis that can be used it does not start', async (t) => {
+  await t.rejects(startChat(t, { ...env, REDIS_URL: 'localhost:6379' }), { message: /REDIS_URL is no address/ })
+})
