@@ -69,7 +69,8 @@ const CLUSTER = { lazyConnect: true, keyPrefix: '', scaleReads: 'master', cluste
 const CLUSTER_COMMANDS = {
   ...CLUSTER,
   enableOfflineQueue: false,
-  enableAutoPipelining: true,
+  // iovalkey, and ioredis before 5.9, would send keys of several servers in one pipeline
+  enableAutoPipelining: false,
   // both would send a command again that may have been carried out
   retryDelayOnFailover: 0,
   retryDelayOnClusterDown: 0,
