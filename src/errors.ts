@@ -18,6 +18,7 @@ const table = {
   INVALID_EVENT: [500, "The payload of event '%s' does not match its schema: %s."],
   FRAME_TOO_LARGE: [500, 'A frame of %s bytes is larger than maxBuffered (%s); send less at once or raise it.'],
   INVALID_TARGET: [500, "The target is %s; give { user: '<id>' }, { connection: '<id>' } or { all: true }."],
+  INVALID_TOPIC: [500, 'The topic is %s; give a text.'],
   INVALID_CLOSE_CODE: [500, 'Close code %s can not be sent; use 1000, 1001, 1008, 1011 to 1013 or 3000 to 4999.'],
 
   // asking for a ticket

@@ -132,6 +132,8 @@ const pluginShape = Type.Object(
     redisPrefix: suchThat<string>(isRedisPrefix, 'a text of 1 to 64 letters, digits and . _ : / -', 'fastify-ws-ticket'),
     /** How long Redis may take to answer. */
     redisTimeout: duration(10, MINUTE, 500),
+    /** Replicas that must have got a redemption before it lets anybody in. Not with a Cluster. */
+    redisReplicas: whole(0, 10, 0),
     /** Where the time is taken from; for tests. Default: the machine's clocks. */
     clock: Type.Optional(callable<Clock>('a clock', ['now', 'wall', 'every'])),
     ...capFields,
@@ -216,6 +218,7 @@ export interface Settings {
   readonly redis: RedisClient | undefined
   readonly redisPrefix: string
   readonly redisTimeoutMs: number
+  readonly redisReplicas: number
   readonly clock: Clock
   readonly caps: ConnectionCaps
   readonly maxPayload: number
@@ -231,6 +234,11 @@ export function parseOptions(options: unknown): Settings {
   const given = parsePluginOptions(options)
   if (given.allowedOrigins.length === 0 && !given.allowMissingOrigin) {
     throw fail('INVALID_OPTION', ["'allowedOrigins' is []; allowed: at least one origin, or none with allowMissingOrigin."])
+  }
+  if (given.redisReplicas > 0 && given.redis?.isCluster) {
+    throw fail('INVALID_OPTION', [
+      `'redisReplicas' is ${given.redisReplicas}; allowed: 0 with a Cluster, where min-replicas-to-write does it.`
+    ])
   }
   return Object.freeze({
     allowedOrigins: new Set(given.allowedOrigins),
@@ -255,6 +263,7 @@ export function parseOptions(options: unknown): Settings {
     redis: given.redis,
     redisPrefix: given.redisPrefix,
     redisTimeoutMs: toMs(given.redisTimeout),
+    redisReplicas: given.redisReplicas,
     clock: given.clock ?? systemClock,
     caps: capSettings(given),
     maxPayload: given.maxPayload,

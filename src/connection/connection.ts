@@ -35,6 +35,7 @@ export interface Connection<C extends Contract = Contract, Context = unknown, Pa
   /**
    * Receives what is published to the topic: on this node from now on, on others from when the promise resolves. It is at
    * once without Redis, and at the latest after `redisTimeout`; it never rejects, and need not be waited for.
+   * @throws FST_WS_TICKET_INVALID_TOPIC
    */
   subscribe(topic: string): Promise<void>
 

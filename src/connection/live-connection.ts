@@ -9,6 +9,7 @@ import type { Pipeline } from '../message/pipeline.js'
 import type { ConnectionSettings } from '../options.js'
 import { isPromiseLike } from '../promise-like.js'
 import { CloseCode, encodeExpiring, encodeWelcome } from '../protocol.js'
+import { checkTopic } from '../publish/topics.js'
 import type { User } from '../user.js'
 import { checkCloseCode, escapeControls, fitReason } from './close.js'
 import type { Connection } from './connection.js'
@@ -57,6 +58,7 @@ export interface ConnectionHost {
 type State = 'opening' | 'open' | 'draining' | 'closing' | 'closed'
 
 const TEXT = { binary: false }
+const DONE = Promise.resolve()
 const NO_TOPICS: ReadonlySet<string> = new Set()
 
 /** One connection from the 101 to the last frame. */
@@ -154,22 +156,13 @@ export class LiveConnection implements Connection, LimitedConnection {
   /** Greets the client and lets the app prepare; no frame is handled until that is done. */
   open(): void {
     this.write(encodeWelcome(this.id, this.expiresAt))
-    let opened: unknown
     try {
-      opened = this.#host.opened(this)
+      const opened = this.#host.opened(this)
+      if (isPromiseLike(opened)) this.#awaitOpened(opened)
+      else this.#openDone()
     } catch (error) {
       this.#openFailed(error)
-      return
     }
-    if (!isPromiseLike(opened)) {
-      this.#openDone()
-      return
-    }
-    this.#socket.pause()
-    opened.then(
-      () => this.#openDone(),
-      (error) => this.#openFailed(error)
-    )
   }
 
   send(event: string, payload: unknown): boolean {
@@ -187,11 +180,12 @@ export class LiveConnection implements Connection, LimitedConnection {
     return true
   }
 
-  async subscribe(topic: string): Promise<void> {
-    if (this.isEnding) return
+  subscribe(topic: string): Promise<void> {
+    checkTopic(topic)
+    if (this.isEnding) return DONE
     this.#topics ??= new Set()
     this.#topics.add(topic)
-    await this.#host.subscribed(topic, this)
+    return this.#host.subscribed(topic, this)
   }
 
   unsubscribe(topic: string): void {
@@ -302,6 +296,15 @@ export class LiveConnection implements Connection, LimitedConnection {
     if (this.isEnding) return
     this.end(CloseCode.messageTooBig, 'message too big')
     this.#socket.pause()
+  }
+
+  #awaitOpened(opened: PromiseLike<unknown>): void {
+    this.#socket.pause()
+    // what claims to be a promise may throw where a promise rejects
+    Promise.resolve(opened).then(
+      () => this.#openDone(),
+      (error) => this.#openFailed(error)
+    )
   }
 
   #openDone(): void {

@@ -27,12 +27,17 @@ export interface MessageTable {
   readonly badMessages: MessageLimit
   /** Frames that complete no message; when it is used up, the connection is closed. */
   readonly frames: MessageLimit
+  /** `$refresh`: each may ask the ticket store. */
+  readonly refreshes: MessageLimit
   /** Lines in the log about bad messages, and about messages that could not be checked. */
   readonly badLines: MessageLimit
   readonly faultLines: MessageLimit
   /** The limits among these whose state outlives connections. */
   readonly swept: readonly SweptLimit[]
 }
+
+/** Nobody needs more: a session lasts minutes. What is beyond is refused as any message over a limit. */
+const REFRESHES = { max: 10, timeWindowMs: 60_000, burst: 10 }
 
 /** A sample is enough: whoever sends bad messages must not fill the log. */
 const ONE_LINE = { max: 1, timeWindowMs: 60_000, burst: 1 }
@@ -56,6 +61,7 @@ export function compileMessages(
   const violations = compiler.connectionLimit(settings.limitViolations)
   const badMessages = compiler.connectionLimit(settings.badMessages)
   const frames = compiler.connectionLimit(settings.frameLimit)
+  const refreshes = compiler.connectionLimit(REFRESHES)
   const badLines = compiler.connectionLimit(ONE_LINE)
   const faultLines = compiler.connectionLimit(ONE_LINE)
   compiler.checkNames(contract, handlers)
@@ -63,7 +69,7 @@ export function compileMessages(
     return [type, compiler.definition(type, message, Object.hasOwn(handlers, type) ? Reflect.get(handlers, type) : undefined)] as const
   })
   const events = Object.entries(contract.events).map(([type, schema]) => [type, compiler.schema(type, schema)] as const)
-  const limits = { limit, violations, badMessages, frames, badLines, faultLines, swept: compiler.swept }
+  const limits = { limit, violations, badMessages, frames, refreshes, badLines, faultLines, swept: compiler.swept }
   return { definitions: new Map(definitions), events: new Map(events), ...limits }
 }
 

@@ -9,6 +9,7 @@ import { CloseCode } from '../protocol.js'
 import type { TicketStore } from '../ticket/store.js'
 import type { Bus, Target } from './bus.js'
 import type { EventEncoder } from './events.js'
+import { checkTopic } from './topics.js'
 
 /** How many connections were reached on this node. */
 export interface Delivery {
@@ -25,7 +26,7 @@ export interface Disconnection {
 export interface WsRoute<C extends Contract = Contract, Context = unknown, Params = unknown> {
   /**
    * Sends an event to all connections that are subscribed to the topic. The frame is built once.
-   * @throws FST_WS_TICKET_UNKNOWN_EVENT, FST_WS_TICKET_INVALID_EVENT, FST_WS_TICKET_FRAME_TOO_LARGE
+   * @throws FST_WS_TICKET_UNKNOWN_EVENT, FST_WS_TICKET_INVALID_EVENT, FST_WS_TICKET_FRAME_TOO_LARGE, FST_WS_TICKET_INVALID_TOPIC
    */
   publish<T extends EventType<C>>(topic: string, event: T, payload: EventPayload<C, T>): Delivery
 
@@ -71,6 +72,7 @@ export class RoutePublisher {
   }
 
   publish(topic: string, event: string, payload: unknown): Delivery {
+    checkTopic(topic)
     const frame = this.#route.events.encode(event, payload, topic)
     return { delivered: this.#stage.bus.post({ kind: 'publish', route: this.#route.id, topic, frame }) }
   }

@@ -1,3 +1,14 @@
+import { fail } from '../errors.js'
+import { show } from '../option-schema.js'
+
+/**
+ * A topic that is none would reach nobody, and nobody would notice.
+ * @throws FST_WS_TICKET_INVALID_TOPIC
+ */
+export function checkTopic(topic: unknown): void {
+  if (typeof topic !== 'string') throw fail('INVALID_TOPIC', [show(topic)])
+}
+
 /** Who is subscribed to which topic of a route. An empty topic is forgotten. */
 export class Topics<Subscriber> {
   readonly #subscribers = new Map<string, Set<Subscriber>>()

@@ -68,7 +68,7 @@ function messageTable(
   }
   if (!isObject(handlers)) throw fail('INVALID_CONTRACT', [id, 'handlers is missing; give an object with a handler for each message'])
   const table = compileMessages(id, contract, handlers, settings, scope.createSharedLimit)
-  const definitions = new Map(table.definitions).set(ControlType.refresh, refreshMessage(scope.redeemStage, id))
+  const definitions = new Map(table.definitions).set(ControlType.refresh, refreshMessage(scope.redeemStage, id, table.refreshes))
   return { ...table, definitions }
 }
 

@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import type { LiveConnection } from '../connection/live-connection.js'
 import { fail } from '../errors.js'
+import type { MessageLimit } from '../message/limit.js'
 import type { MessageDefinition } from '../message/messages.js'
 import { compileSchema } from '../message/schema.js'
 import { type RedeemStage, redeem } from '../ticket/redeem.js'
@@ -12,11 +13,11 @@ const replyShape = Type.Object({ expiresAt: Type.Integer() }, { additionalProper
  * `$refresh`: a new ticket of the same user for the same path extends the session on the open socket, with the claims
  * and the context that the ticket was issued with. A ticket that is refused changes nothing.
  */
-export function refreshMessage(stage: RedeemStage, route: string): MessageDefinition {
+export function refreshMessage(stage: RedeemStage, route: string, limit: MessageLimit): MessageDefinition {
   return {
     payload: compileSchema(payloadShape),
     reply: compileSchema(replyShape),
-    limit: undefined,
+    limit,
     async handle(payload, connection: LiveConnection) {
       const presented = {
         ticket: ticketIn(payload),

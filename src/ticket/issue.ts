@@ -9,7 +9,8 @@ import { SUBPROTOCOL, TICKET_PROTOCOL_PREFIX } from '../protocol.js'
 import { ipKeyOf, type RequestRate } from '../request-rate/request-rate.js'
 import { authenticate, type Caller, timeLeftMs } from './authenticate.js'
 import { pathOf } from './path.js'
-import type { TicketRecord, TicketStore } from './store.js'
+import type { IssueOutcome, TicketRecord, TicketStore } from './store.js'
+import { isIssueOutcome } from './store-answer.js'
 import { createTicket, hashTicket } from './ticket.js'
 
 /** What issuing a ticket needs. */
@@ -102,11 +103,18 @@ const EMPTY_OBJECT = '{}'
 
 /** A request without a body is as good as one with an empty object. */
 export async function fillEmptyBody(request: FastifyRequest, _reply: FastifyReply, payload: Readable): Promise<Readable> {
-  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers
-  if (encoding !== undefined || Number(length ?? 0) !== 0) return payload
+  if (hasBody(request)) return payload
   // Fastify compares the two
   request.headers['content-length'] = String(EMPTY_OBJECT.length)
   return Readable.from([Buffer.from(EMPTY_OBJECT)])
+}
+
+/** HTTP/2 tells it by the end of the stream, without any header (RFC 9113, section 8.1). */
+function hasBody({ headers, raw }: FastifyRequest): boolean {
+  const { 'content-length': length, 'transfer-encoding': encoding } = headers
+  if (length !== undefined) return Number(length) !== 0
+  if (raw.httpVersionMajor < 2) return encoding !== undefined
+  return Reflect.get(Object(Reflect.get(raw, 'stream')), 'endAfterHeaders') !== true
 }
 
 /** Before Fastify's own validation, which by default would take away what does not belong there. */
@@ -163,12 +171,21 @@ async function keep(
   ttlMs: number,
   perUser: number
 ): Promise<void> {
-  const result = await store.issue(hash, record, ttlMs).catch((error: unknown) => {
-    logFailure(request.log, error, 'the ticket store failed')
-    throw fail('UNAVAILABLE', [], { retryAfterMs: 1000, cause: error })
-  })
+  const result = await ask(request, async () => store.issue(hash, record, ttlMs))
   if (result.outcome === 'user-full') throw fail('TOO_MANY_TICKETS', [perUser], { retryAfterMs: result.retryAfterMs })
   if (result.outcome === 'full') throw fail('STORE_FULL', [], { retryAfterMs: result.retryAfterMs })
+}
+
+/** What the store answers; when it fails, or answers what no store may, nobody is told of a ticket. */
+async function ask(request: FastifyRequest, question: () => Promise<IssueOutcome>): Promise<IssueOutcome> {
+  try {
+    const answer: unknown = await question()
+    if (isIssueOutcome(answer)) return answer
+    throw new Error('the ticket store answered what is no outcome')
+  } catch (error) {
+    logFailure(request.log, error, 'the ticket store failed')
+    throw fail('UNAVAILABLE', [], { retryAfterMs: 1000, cause: error })
+  }
 }
 
 function refreshOf(body: unknown): string | null {

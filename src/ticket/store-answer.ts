@@ -1,6 +1,6 @@
 import Type, { type TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
-import type { FindOutcome } from './store.js'
+import type { FindOutcome, IssueOutcome } from './store.js'
 
 const orNull = (schema: TSchema) => Type.Union([schema, Type.Null()])
 
@@ -15,7 +15,7 @@ const record = Type.Object({
   authenticatedUntil: orNull(Type.Number())
 })
 
-const answer = Compile(
+const findAnswer = Compile(
   Type.Union([
     Type.Object({ outcome: Type.Literal('live'), record }),
     Type.Object({ outcome: Type.Literal('used'), record, usedBy: Type.String() }),
@@ -25,5 +25,17 @@ const answer = Compile(
 
 /** Is this what a store may answer? What it keeps may have been corrupted, and nobody is let in on that. */
 export function isFindOutcome(value: unknown): value is FindOutcome {
-  return answer.Check(value)
+  return findAnswer.Check(value)
+}
+
+const issueAnswer = Compile(
+  Type.Union([
+    Type.Object({ outcome: Type.Literal('issued') }),
+    Type.Object({ outcome: Type.Union([Type.Literal('user-full'), Type.Literal('full')]), retryAfterMs: Type.Number() })
+  ])
+)
+
+/** Is this what a store may answer to a new ticket? */
+export function isIssueOutcome(value: unknown): value is IssueOutcome {
+  return issueAnswer.Check(value)
 }

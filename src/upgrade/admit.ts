@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import type { Admission } from '../connection/live-connection.js'
-import { fail } from '../errors.js'
+import { type ErrorDetails, fail } from '../errors.js'
 import type { Settings } from '../options.js'
 import { SUBPROTOCOL } from '../protocol.js'
 import { ipKeyOf, type RequestRate } from '../request-rate/request-rate.js'
@@ -30,8 +30,13 @@ export interface AdmitStage extends RedeemStage {
 /** The handshake of an upgrade that is still under way. */
 export function handshakeOf(stage: AdmitStage, request: FastifyRequest): Handshake {
   const handshake = stage.gate.handshakeOf(request.raw)
-  if (!handshake) throw fail('UPGRADE_REQUIRED', [], { headers: { upgrade: 'websocket', connection: 'upgrade, close' } })
+  if (!handshake) throw fail('UPGRADE_REQUIRED', [], upgradeHeaders(request))
   return handshake
+}
+
+/** HTTP/2 knows no upgrade, and refuses to send these (RFC 9113, section 8.2.2). */
+function upgradeHeaders({ raw }: FastifyRequest): ErrorDetails {
+  return raw.httpVersionMajor >= 2 ? {} : { headers: { upgrade: 'websocket', connection: 'upgrade, close' } }
 }
 
 /** Who is let in; what the handshake holds for it is handed over once the connection is there. */
@@ -39,8 +44,9 @@ export type Admitted = Omit<Admission, 'release'>
 
 /** Everything that can be checked before the app's own hooks, cheapest first. The ticket is not looked at but in form. */
 export async function checkUpgrade(stage: AdmitStage, request: FastifyRequest): Promise<void> {
-  const handshake = handshakeOf(stage, request)
+  // first, since a ticket that came with a request of another kind is as secret
   const queryTicket = takeQueryTicket(request)
+  const handshake = handshakeOf(stage, request)
   checkVersionAndKey(request.raw)
   checkSecureChannel(request, stage.settings)
   checkOrigin(request.headers.origin, stage.settings)
@@ -131,5 +137,7 @@ function takeQueryTicket(request: FastifyRequest): unknown {
   const { ticket } = query
   delete query.ticket
   request.raw.url = redactTicket(request.url)
+  // where Fastify keeps what it was before an app rewrote it
+  if ('originalUrl' in request.raw) request.raw.originalUrl = redactTicket(String(request.raw.originalUrl))
   return ticket
 }

@@ -18,7 +18,8 @@ import { type HeaderChanges, handshakeBytes } from '../fixtures/upgrade.js'
 const asked: { url: string; peer: number | undefined }[] = []
 
 const options = {
-  plugin: manyRequests,
+  // the proxy of these tests speaks no TLS, and says so
+  plugin: { ...manyRequests, allowInsecure: true },
   server: { trustProxy: '127.0.0.1' },
   declare(app: FastifyInstance) {
     app.addHook('onRequest', async ({ url, socket }) => void asked.push({ url, peer: socket.remotePort }))

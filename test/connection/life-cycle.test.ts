@@ -373,3 +373,18 @@ t.test('an app that has set another binaryType still gets texts, and refuses bin
   client.socket.send(Buffer.from('binary'))
   t.match(await client.closed, { code: 1003 })
 })
+
+t.test('an onOpen that returns what throws where a promise rejects has failed', async (t) => {
+  const { app } = await buildTimedApp(t)
+  const failing = new Error('no connection to the database')
+  const throws = () => {
+    throw failing
+  }
+  const returned = [{ get: throws }, { value: throws }].map((then) => Object.defineProperty(Promise.resolve(), 'then', then))
+  for (const [index, opened] of returned.entries()) app.wsRoute(`/odd${index}`, { ...echo, onOpen: () => opened })
+  await listen(app)
+  for (const index of returned.keys()) {
+    const client = await connect(t, app, `/odd${index}`, as({ sub: 'ann' }))
+    t.match(await client.closed, { code: 1011, reason: 'internal error' })
+  }
+})

@@ -48,7 +48,7 @@ t.test('all connection limits of a route have buckets of their own', async (t) =
   const limits = [table.limit, table.violations, table.badMessages, ...[...table.definitions.values()].map(({ limit }) => limit)]
   const connection = { userId: 'ann', ipKey: '', buckets: [] }
   for (const limit of limits) limit?.take(connection, 1000)
-  t.equal(connection.buckets.length, 8)
+  t.equal(connection.buckets.length, 9)
   t.equal(new Set(connection.buckets).size > 1, true)
 })
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Topics } from '../../src/publish/topics.js'
+import { checkTopic, Topics } from '../../src/publish/topics.js'
 
 t.test('a topic is there as long as somebody is subscribed to it', async (t) => {
   const topics = new Topics<string>()
@@ -19,4 +19,11 @@ t.test('a topic is there as long as somebody is subscribed to it', async (t) => 
   }
   topics.remove('room:2', 'ann')
   t.equal(topics.size, 0)
+})
+
+t.test('what is no text is no topic', async (t) => {
+  for (const topic of [undefined, null, 7, {}, Symbol('x')]) {
+    t.throws(() => checkTopic(topic), { code: 'FST_WS_TICKET_INVALID_TOPIC', statusCode: 500 }, String(topic))
+  }
+  t.doesNotThrow(() => checkTopic(''))
 })

@@ -162,3 +162,17 @@ t.test('a $refresh of another form is a bad message', async (t) => {
     )
   }
 })
+
+t.test('C11 guesses in $refresh are limited: the store is asked, and the log written to, ten times a minute at most', async (t) => {
+  const { app, clock, log } = await buildRefreshApp(t)
+  const client = await connectInjected(app, '/rooms/1', as({ sub: 'ann' }))
+  await client.next()
+  const ticket = await issueTicket(app, '/rooms/1', as({ sub: 'ann' }))
+  t.match(await client.request('$refresh', { ticket }), { type: '$reply' })
+  const replays = () => log.lines.filter(({ code }) => code === 'FST_WS_TICKET_TICKET_REPLAYED').length
+  for (let i = 0; i < 9; i++) t.match(await client.request('$refresh', { ticket }), { payload: { code: 'FST_WS_TICKET_INVALID_TICKET' } })
+  for (let i = 0; i < 20; i++) t.match(await client.request('$refresh', { ticket }), { payload: { code: 'FST_WS_TICKET_RATE_LIMITED' } })
+  t.equal(replays(), 9)
+  clock.advance(6000)
+  t.match(await client.request('$refresh', { ticket }), { payload: { code: 'FST_WS_TICKET_INVALID_TICKET' } }, 'and one more after a while')
+})

@@ -332,6 +332,20 @@ t.test('503 tells that the store fails, and nothing of why', async (t) => {
   )
 })
 
+t.test('B5 a store that answers what no store may issues nothing', async (t) => {
+  const store = new MemoryTicketStore({ clock: new ManualClock(), maxTickets: 10, maxTicketsPerUser: 10 })
+  const throws = () => {
+    throw new Error('connect ECONNREFUSED 10.0.0.7')
+  }
+  for (const issue of [throws, () => undefined, async () => undefined, async () => ({}), async () => ({ outcome: 'full' })]) {
+    Reflect.set(store, 'issue', issue)
+    const app = await buildEchoApp(t, { plugin: { store } })
+    const response = await requestTicket(app, '/echo')
+    refusedWith(t, response, 503, 'UNAVAILABLE', app)
+    t.notMatch(response.body, 'ECONNREFUSED')
+  }
+})
+
 t.test('authorize decides', async (t) => {
   const app = await buildApp(t)
   const teapot = Object.assign(new Error('Only members may join.'), { statusCode: 403, code: 'NOT_A_MEMBER' })

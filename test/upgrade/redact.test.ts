@@ -1,6 +1,7 @@
-import Fastify from 'fastify'
+import Fastify, { type FastifyServerOptions } from 'fastify'
 import t from 'tap'
 import { redactForeignRequests, redactingSerializer, redactTicket } from '../../src/upgrade/redact.js'
+import { buildEchoApp, echoContract, echoHandlers } from '../fixtures/app.js'
 import { captureLog } from '../fixtures/log.js'
 
 t.test('C9 every ticket in a query is redacted, however its name is spelled', async (t) => {
@@ -45,4 +46,24 @@ t.test("C9 elsewhere only what looks like a ticket is redacted, and the app's ow
     { url: '/events?ticket=[redacted]', mine: true },
     { url: '/events?ticket=concert', mine: true }
   ])
+})
+
+t.test('C9 a ticket in the query of a request that is no upgrade is taken out before any hook of the route', async (t) => {
+  const seen: string[] = []
+  const app = await buildEchoApp(t, { plugin: { ticketTransport: ['subprotocol', 'query'] } })
+  app.addHook('onResponse', async ({ url, originalUrl, query }) => void seen.push(JSON.stringify([url, originalUrl, query])))
+  app.wsRoute('/later', { contract: echoContract, handlers: echoHandlers })
+  const response = await app.inject(`/later?ticket=${'x'.repeat(43)}&a=1`)
+  t.equal(response.statusCode, 426)
+  t.same(seen, [JSON.stringify(['/later?ticket=[redacted]&a=1', '/later?ticket=[redacted]&a=1', { a: '1' }])])
+})
+
+t.test('C9 nor is it in the address from before an app rewrote it', async (t) => {
+  const seen: string[] = []
+  const server: FastifyServerOptions = { rewriteUrl: ({ url }) => String(url).replace('/v1/', '/') }
+  const app = await buildEchoApp(t, { server, plugin: { ticketTransport: ['subprotocol', 'query'] } })
+  app.addHook('onResponse', async ({ url, originalUrl }) => void seen.push(url, originalUrl))
+  app.wsRoute('/later', { contract: echoContract, handlers: echoHandlers })
+  await app.inject(`/v1/later?ticket=${'x'.repeat(43)}`)
+  t.same(seen, ['/later?ticket=[redacted]', '/v1/later?ticket=[redacted]'])
 })

@@ -47,6 +47,22 @@ t.test('J4 with trustProxy the proxy says what the scheme is, and nobody else', 
   socket.terminate()
 })
 
+t.test('J4 a proxy on this machine that says its client came in clear is believed', async (t) => {
+  const app = await buildEchoApp(t, { server: { trustProxy: '127.0.0.1' } })
+  await app.ready()
+  for (const claims of [
+    { 'x-forwarded-proto': 'http' },
+    { 'x-forwarded-proto': 'http', 'x-forwarded-for': '' },
+    { 'x-forwarded-proto': '' }
+  ]) {
+    t.match((await requestTicket(app, '/echo', { remoteAddress: '127.0.0.1', headers: claims })).json(), refused, JSON.stringify(claims))
+    await t.rejects(app.injectWS('/echo', peer('127.0.0.1', claims)), { message: /403/ })
+  }
+  const untrusting = await buildEchoApp(t)
+  const claims = { 'x-forwarded-proto': 'http' }
+  t.match((await requestTicket(untrusting, '/echo', { remoteAddress: '127.0.0.1', headers: claims })).json(), refused, 'whoever says it')
+})
+
 t.test('allowInsecure lets everybody in who comes in clear', async (t) => {
   const app = await buildEchoApp(t, { plugin: { allowInsecure: true } })
   t.equal((await requestTicket(app, '/echo', { remoteAddress: '10.0.0.9' })).statusCode, 201)
