@@ -49,6 +49,15 @@ async function startRedis(t: Test) {
   return { server, client: openClient(t, server.port) }
 }
 
+/** Asks until there is an answer, on a machine that may be too busy to answer in time. */
+async function answerOf<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  for (;;) {
+    try {
+      return await ask()
+    } catch {}
+  }
+}
+
 if (needs(t, 'redis-server')) {
   const server = await RedisServer.start(t)
   const [first] = await startCluster(t)
@@ -72,18 +81,18 @@ if (needs(t, 'redis-server')) {
   t.test('I2 I4 a command that comes to the server after its deadline does not use the ticket up', async (t) => {
     const { server, client } = await startRedis(t)
     const store = await openStore(t, client, { timeoutMs: 100 })
-    const patient = await openStore(t, client)
-    for (const ticket of ['looked up', 'not looked up']) await store.issue(ticket, recordOf('ann'), 60_000)
-    await store.find('looked up')
-    server.stop()
-    await t.rejects(store.redeem('looked up', 'late'), { name: 'RedisFailure', code: 'TIMEOUT' })
-    server.continue()
-    t.match(await patient.redeem('looked up', 'in time'), { outcome: 'live' }, 'its ticket is still good')
     const unaware = await openStore(t, client, { timeoutMs: 100 })
-    server.stop()
-    await t.rejects(unaware.redeem('not looked up', 'late'), { code: 'TIMEOUT' })
-    server.continue()
-    t.match(await patient.redeem('not looked up', 'in time'), { outcome: 'live' }, 'also where the time of the server was not known')
+    await store.issue('one', recordOf('ann'), 60_000)
+    await store.find('one')
+    t.same(await store.redeem('none', 'connection'), { outcome: 'unknown' }, 'the server has the script')
+    for (const late of [store, unaware]) {
+      server.stop()
+      await t.rejects(late.redeem('one', 'late'), { name: 'RedisFailure', code: 'TIMEOUT' })
+      server.continue()
+      // on the same connection, and so when the server has come to what was late
+      t.match(await answerOf(() => late.find('one')), { outcome: 'live' }, 'its ticket is still good')
+    }
+    t.match(await answerOf(() => store.redeem('one', 'in time')), { outcome: 'live' })
   })
 
   t.test('a server whose clock is another than was thought is asked once more', async (t) => {
