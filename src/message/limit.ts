@@ -3,11 +3,15 @@ import type { RateSettings } from '../options.js'
 /** Whom a limit counts by. */
 export type LimitScope = 'connection' | 'user' | 'ip'
 
-/** What a limit needs to know of a connection. */
-export interface LimitedConnection {
+/** Who is at the other end of a connection, as limits tell peers apart. */
+export interface LimitedPeer {
   readonly userId: string
   /** The address, IPv6 as its /64. */
   readonly ipKey: string
+}
+
+/** What a limit needs to know of a connection. */
+export interface LimitedConnection extends LimitedPeer {
   /** The connection's own buckets, by the index of the limit. */
   readonly buckets: number[]
 }
@@ -23,6 +27,8 @@ export interface MessageLimit {
 
 /** A limit whose state outlives connections and has to be swept. */
 export interface SweptLimit extends MessageLimit {
+  /** Finds out what other processes have counted, before a connection is opened. Never rejects. */
+  prepare?(peer: LimitedPeer): Promise<void>
   /** Forgets the buckets that are full again, now and then; may be called as often as one likes. */
   sweep(now: number): void
   readonly size: number
