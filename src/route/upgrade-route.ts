@@ -18,6 +18,7 @@ export function declareUpgradeRoute(app: FastifyInstance, scope: RouteScope, rou
     gate: scope.gate,
     limits: route.limits,
     perIp: scope.upgradePerIp,
+    sharedLimits: host.table.swept,
     wasDisconnected: (userId, connection, since) => scope.hub.wasDisconnected(userId, connection, since),
     host,
     sockets: scope.sockets,

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import type { Admission } from '../connection/live-connection.js'
 import { type ErrorDetails, fail } from '../errors.js'
+import type { SweptLimit } from '../message/limit.js'
 import type { Settings } from '../options.js'
 import { SUBPROTOCOL } from '../protocol.js'
 import { ipKeyOf, type RequestRate } from '../request-rate/request-rate.js'
@@ -23,6 +24,8 @@ export interface AdmitStage extends RedeemStage {
   readonly gate: UpgradeGate
   readonly limits: ConnectionLimits
   readonly perIp: RequestRate
+  /** The limits on messages that count a user's or an address' connections together. */
+  readonly sharedLimits: readonly SweptLimit[]
   /** Was the user or the connection disconnected since? */
   wasDisconnected(userId: string, connection: string, since: number): boolean
 }
@@ -97,7 +100,9 @@ async function redeemFor(stage: AdmitStage, presented: Presented, handshake: Han
   try {
     return await redeem(stage, presented, async ({ userId }) => {
       if (!handshake.isPending) throw fail('UNAVAILABLE')
+      const prepared = stage.sharedLimits.map((limit) => limit.prepare?.({ userId, ipKey: presented.ipKey }))
       handshake.hold(await stage.limits.takeUser(userId))
+      await Promise.all(prepared)
       if (!handshake.isPending) throw fail('UNAVAILABLE')
     })
   } catch (error) {
