@@ -17,11 +17,19 @@ export interface RedisConnection {
   connect(): Promise<void>
   disconnect(reconnect?: boolean): void
   on(event: string, listener: (...values: never[]) => void): unknown
+  off(event: string, listener: (...values: never[]) => void): unknown
 }
+
+/** One server of a Cluster. */
+export type ClusterNode = RedisConnection & RedisClient
 
 /** What a Cluster has besides. */
 export interface ClusterConnection extends RedisConnection {
-  nodes(role: 'master'): RedisConnection[]
+  /** Which servers have which slot: `host:port`, that of the master first. */
+  readonly slots: readonly (readonly string[] | undefined)[]
+  nodes(role?: 'master'): ClusterNode[]
+  /** Asks a server which servers have which slot; `done` is called when it has answered, or none does. */
+  refreshSlotsCache(done: () => void): void
 }
 
 /** A socket on which nothing comes for so long, though something is due, is given up. */
@@ -39,6 +47,8 @@ const CONNECTION = {
   // our own keys begin with the client's prefix already
   keyPrefix: '',
   socketTimeout: SOCKET_TIMEOUT_MS,
+  retryStrategy: retryDelay,
+  sentinelRetryStrategy: retryDelay,
   // the server has become a replica: its successor is looked for
   reconnectOnError: (error: Error) => error.message.startsWith('READONLY')
 }
@@ -46,7 +56,6 @@ const CONNECTION = {
 /** Whoever waits for an answer is told at once that there is none: nothing waits for the server, and nothing is sent twice. */
 const COMMANDS = {
   ...CONNECTION,
-  retryStrategy: retryDelay,
   maxRetriesPerRequest: 0,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
@@ -54,21 +63,21 @@ const COMMANDS = {
   readOnly: false
 }
 
-/** What is subscribed to is subscribed to again, however long the server was away. */
-const SUBSCRIBER = {
-  ...CONNECTION,
-  retryStrategy: retryDelay,
-  maxRetriesPerRequest: null,
-  enableOfflineQueue: true,
-  autoResubscribe: true,
-  autoResendUnfulfilledCommands: true,
-  enableAutoPipelining: false
-}
+/** Who subscribes knows to what, and does it again on each new connection; what the client would remember may be out of date. */
+const SUBSCRIBER = { ...COMMANDS, enableAutoPipelining: false, autoResubscribe: false }
 
-const CLUSTER = { lazyConnect: true, keyPrefix: '', scaleReads: 'master', clusterRetryStrategy: retryDelay, slotsRefreshTimeout: 2000 }
+const CLUSTER = {
+  lazyConnect: true,
+  keyPrefix: '',
+  scaleReads: 'master',
+  clusterRetryStrategy: retryDelay,
+  slotsRefreshTimeout: 2000,
+  shardedSubscribers: false
+}
 const CLUSTER_COMMANDS = {
   ...CLUSTER,
-  enableOfflineQueue: false,
+  // each server is connected to when it is first needed, and refuses all commands meanwhile but the one that needed it
+  enableOfflineQueue: true,
   // iovalkey, and ioredis before 5.9, would send keys of several servers in one pipeline
   enableAutoPipelining: false,
   // both would send a command again that may have been carried out
@@ -76,22 +85,18 @@ const CLUSTER_COMMANDS = {
   retryDelayOnClusterDown: 0,
   redisOptions: { keyPrefix: '', socketTimeout: SOCKET_TIMEOUT_MS, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 }
 }
-const CLUSTER_SUBSCRIBER = {
-  ...CLUSTER,
-  enableOfflineQueue: true,
-  enableAutoPipelining: false,
-  shardedSubscribers: true,
-  redisOptions: { keyPrefix: '', socketTimeout: SOCKET_TIMEOUT_MS }
-}
 
 /** A connection for commands, not connected yet. */
 export function openCommands(client: RedisClient): RedisConnection {
-  return duplicate(client, client.isCluster ? CLUSTER_COMMANDS : COMMANDS)
+  return client.isCluster ? duplicateCluster(client, CLUSTER_COMMANDS) : duplicate(client, [COMMANDS])
 }
 
-/** A connection for subscriptions, not connected yet. */
+/**
+ * A connection for subscriptions, not connected yet. For a Cluster it is one that knows which server has which slot; to subscribe
+ * takes a connection for subscriptions to one of its nodes.
+ */
 export function openSubscriber(client: RedisClient): RedisConnection {
-  return duplicate(client, client.isCluster ? CLUSTER_SUBSCRIBER : SUBSCRIBER)
+  return client.isCluster ? duplicateCluster(client, CLUSTER_COMMANDS) : duplicate(client, [SUBSCRIBER])
 }
 
 /** What the client puts before each of its keys. */
@@ -106,21 +111,33 @@ export function isClusterConnection(connection: RedisConnection): connection is 
 
 /** Is this a client that connections can be had of? */
 export function isRedisClient(value: unknown): value is RedisClient {
-  if (typeof value !== 'object' || value === null) return false
-  const { isCluster, options, duplicate, call } = Object.assign(Object.create(null), pick(value))
-  return typeof isCluster === 'boolean' && typeof options === 'object' && typeof duplicate === 'function' && typeof call === 'function'
+  if (!isObject(value) || !hasMethods(value, ['duplicate', 'call'])) return false
+  return typeof Reflect.get(value, 'isCluster') === 'boolean' && isObject(Reflect.get(value, 'options'))
 }
 
-function pick(value: object): object {
-  return Object.fromEntries(['isCluster', 'options', 'duplicate', 'call'].map((name) => [name, Reflect.get(value, name)]))
+/** What holds for each server of a Cluster, a password for example, is not left to `duplicate`, which may drop it. */
+function duplicateCluster(client: RedisClient, overrides: { readonly redisOptions: object }): RedisConnection {
+  const { redisOptions } = overrides
+  return duplicate(client, [
+    [],
+    { ...overrides, redisOptions: { ...Object(Reflect.get(client.options, 'redisOptions')), ...redisOptions } }
+  ])
 }
 
-function duplicate(client: RedisClient, overrides: object): RedisConnection {
-  const made: unknown = Reflect.apply(client.duplicate, client, client.isCluster ? [[], overrides] : [overrides])
+function duplicate(client: RedisClient, args: readonly unknown[]): RedisConnection {
+  const made: unknown = Reflect.apply(client.duplicate, client, args)
   if (isConnection(made)) return made
   throw new TypeError('the Redis client makes no connection of its kind')
 }
 
 function isConnection(value: unknown): value is RedisConnection {
-  return typeof value === 'object' && value !== null && ['call', 'connect', 'disconnect', 'on'].every((name) => name in value)
+  return isObject(value) && hasMethods(value, ['call', 'connect', 'disconnect', 'on'])
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
+function hasMethods(value: object, names: readonly string[]): boolean {
+  return names.every((name) => typeof Reflect.get(value, name) === 'function')
 }

@@ -42,12 +42,12 @@ export class RedisCommands {
 
   /** @throws RedisFailure */
   call(command: string, args: readonly Argument[]): Promise<unknown> {
-    return this.#inTime(() => this.#connection.call(command, args))
+    return this.#inTime(async () => await this.#connection.call(command, args))
   }
 
   /** @throws RedisFailure */
   callOn(node: RedisConnection, command: string, args: readonly Argument[]): Promise<unknown> {
-    return this.#inTime(() => node.call(command, args))
+    return this.#inTime(async () => await node.call(command, args))
   }
 
   /**

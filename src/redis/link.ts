@@ -36,8 +36,10 @@ export class RedisLink {
   readonly #clock: Clock
   readonly #log: FastifyBaseLogger
   readonly #onReady: (() => void)[] = []
-  #isTold = false
-  #refused: ((failure: RedisFailure) => void) | undefined
+  /** The connections of which it was told that they fail. */
+  readonly #failing = new Set<RedisConnection>()
+  /** Ends the start: with what keeps it from ever succeeding, or without. */
+  #started: ((failure?: RedisFailure) => void) | undefined
 
   constructor({ client, prefix, timeoutMs, clock, log }: RedisLinkOptions) {
     this.keys = new RedisKeys(keyPrefixOf(client) + prefix)
@@ -46,8 +48,11 @@ export class RedisLink {
     this.commands = new RedisCommands(this.connection, clock, timeoutMs)
     this.#clock = clock
     this.#log = log
-    for (const connection of [this.connection, this.subscriber]) connection.on('error', (error: unknown) => this.#failed(error))
     this.connection.on('ready', () => this.#ready())
+    for (const connection of [this.connection, this.subscriber]) {
+      connection.on('error', (error: unknown) => this.#failed(connection, failureOf(error)))
+      connection.on('ready', () => this.#recovered(connection))
+    }
   }
 
   /** Runs the listener whenever Redis is there, at first and again. */
@@ -56,60 +61,60 @@ export class RedisLink {
   }
 
   /**
-   * Connects. Where there is no Redis the app starts all the same, and everything heals when there is.
+   * Connects. Where there is no Redis the app starts all the same after a while, and everything heals when there is.
    * @throws FST_WS_TICKET_REDIS_REFUSED when the server does not let this client in
    */
   async start(): Promise<void> {
-    let stop = () => {}
-    const outcomes = [
-      new Promise<RedisFailure>((resolve) => {
-        this.#refused = resolve
-      }),
-      new Promise<undefined>((resolve) => {
-        stop = this.#clock.every(START_MS, () => resolve(undefined))
-      }),
-      this.#connect()
-    ]
-    const failure = await Promise.race(outcomes)
-    stop()
-    this.#refused = undefined
+    const outcome = new Promise<RedisFailure | undefined>((resolve) => {
+      this.#started = resolve
+    })
+    const stopWaiting = this.#clock.every(START_MS, () => this.#started?.())
+    // why it fails is told by 'error', and it is tried again
+    for (const connection of [this.connection, this.subscriber]) connection.connect().catch(() => {})
+    const failure = await outcome
+    this.#started = undefined
+    stopWaiting()
     if (failure === undefined) return
     this.close()
     throw fail('REDIS_REFUSED', [failure.code])
   }
 
   close(): void {
+    this.#started?.()
     this.commands.close()
     this.connection.disconnect()
     this.subscriber.disconnect()
   }
 
-  /** Undefined once it is connected and may do what it has to. */
-  async #connect(): Promise<RedisFailure | undefined> {
-    this.subscriber.connect().catch(() => {})
-    try {
-      await this.connection.connect()
-      await this.commands.run(TRIAL, this.keys.of('trial'), [])
-      return undefined
-    } catch (error) {
-      const failure = failureOf(error)
-      // else the client goes on trying, and 'error' tells why it fails
-      return REFUSALS.has(failure.code) ? failure : await new Promise(() => {})
-    }
-  }
-
   #ready(): void {
-    if (this.#isTold) this.#log.info('Redis is there again')
-    this.#isTold = false
+    if (this.#started) void this.#tryOut()
     for (const listener of this.#onReady) listener()
   }
 
+  /** A client that is let in may still not be allowed to do what it has to. */
+  async #tryOut(): Promise<void> {
+    try {
+      await this.commands.run(TRIAL, this.keys.of('trial'), [])
+      this.#started?.()
+    } catch (error) {
+      this.#refused(failureOf(error))
+    }
+  }
+
+  #refused(failure: RedisFailure): void {
+    if (REFUSALS.has(failure.code)) this.#started?.(failure)
+  }
+
   /** One line for each time that it goes away. */
-  #failed(error: unknown): void {
-    const failure = failureOf(error)
-    if (REFUSALS.has(failure.code)) this.#refused?.(failure)
-    if (this.#isTold) return
-    this.#isTold = true
+  #failed(connection: RedisConnection, failure: RedisFailure): void {
+    this.#refused(failure)
+    const isKnown = this.#failing.size > 0
+    this.#failing.add(connection)
+    if (isKnown) return
     this.#log.error({ code: failure.code, reason: failure.message }, 'Redis can not be reached; newcomers are refused until it is there')
+  }
+
+  #recovered(connection: RedisConnection): void {
+    if (this.#failing.delete(connection) && this.#failing.size === 0) this.#log.info('Redis is there again')
   }
 }
