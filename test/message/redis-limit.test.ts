@@ -2,7 +2,6 @@ import t, { type Test } from 'tap'
 import type { Clock } from '../../src/clock.js'
 import type { LimitedConnection, SweptLimit } from '../../src/message/limit.js'
 import { redisSharedLimits } from '../../src/message/redis-limit.js'
-import type { RedisLink } from '../../src/redis/link.js'
 import { ManualClock } from '../fixtures/manual-clock.js'
 import { CLIENT_NAMES, openClient, openClusterClient } from '../fixtures/redis-clients.js'
 import { startCluster } from '../fixtures/redis-cluster.js'
@@ -39,13 +38,6 @@ function passed(limit: SweptLimit | undefined, connection = connectionOf(), mess
 /** All that was let pass is charged, and the answer is there. */
 async function settled(limit: SweptLimit | undefined, peer = connectionOf()): Promise<void> {
   await limit?.prepare?.(peer)
-}
-
-/** A Cluster's client connects to each server when it is asked for something there, and fails at first. */
-async function connectedToAll({ commands }: RedisLink): Promise<void> {
-  const keys = Array.from({ length: 50 }, (_, i) => `key ${i}`)
-  const ask = () => Promise.all(keys.map((key) => commands.call('GET', [key])))
-  while (!(await ask().catch(() => undefined))) await new Promise(setImmediate)
 }
 
 t.test('H1 a node that prepares for a user knows what others have let pass', async (t) => {
@@ -230,7 +222,6 @@ t.test('it works on a Cluster', async (t) => {
   const clock = new ManualClock()
   const open = async () => {
     const link = await openLink(t, openClusterClient(t, server?.port ?? 0))
-    await connectedToAll(link)
     return redisSharedLimits(link, { clock, log: createLog().log })(rate, 'user', 'x')
   }
   const [one, two] = [await open(), await open()]
