@@ -6,18 +6,13 @@ import { attack } from '../fixtures/attack.js'
 import { addressOf, isGood, knock, postTicket, ticketFor } from '../fixtures/attacker.js'
 import { connect } from '../fixtures/client.js'
 import { textsIn } from '../fixtures/dump.js'
+import { formsOf } from '../fixtures/ticket-forms.js'
 import { WatchedStore } from '../fixtures/watched-store.js'
 
 const many = { max: 10_000, timeWindow: 60_000 }
 const plenty = { issuePerIp: many, issuePerUser: many, upgradePerIp: many, maxTicketsPerUser: 1000 }
 const invalid = { status: 401, code: 'FST_WS_TICKET_INVALID_TICKET' }
 const sha256 = (text: string) => createHash('sha256').update(text).digest('base64url')
-
-/** A ticket in every form in which it could be kept. */
-function formsOf(ticket: string): string[] {
-  const bytes = Buffer.from(ticket, 'base64url')
-  return [ticket, bytes.toString('hex'), bytes.toString('base64'), bytes.toString('latin1'), ticket.slice(0, 16), ticket.slice(-16)]
-}
 
 const memory = new MemoryTicketStore({ clock: systemClock, maxTickets: 1000, maxTicketsPerUser: 1000 })
 
