@@ -2,7 +2,7 @@ const MAX_TEXT = 200
 
 /** What went wrong with Redis. Holds nothing of the command, whose arguments may be secret. */
 export class RedisFailure extends Error {
-  /** The first word of the server's answer, such as `OOM`; `TIMEOUT`, `UNREACHABLE` or `BUSY` where there was none. */
+  /** The first word of the server's answer, such as `OOM`; `TIMEOUT`, `UNREACHABLE`, `BUSY`, `CLOSED` or `LATE` where there was none. */
   readonly code: string
 
   constructor(code: string, message: string) {
