@@ -1,12 +1,14 @@
 import type { Clock } from '../clock.js'
 import type { LiveConnection } from '../connection/live-connection.js'
 import type { ConnectionRegistry } from '../connection/registry.js'
-import type { BusMessage, Target } from './bus.js'
+import type { BusMessage, ForeignFrame, Target } from './bus.js'
+import type { EventEncoder } from './events.js'
 import type { Topics } from './topics.js'
 
-/** What the hub needs of a route: its connections. */
+/** What the hub needs of a route: its connections, and what may be sent to them. */
 export interface HubRoute {
   readonly id: string
+  readonly events: EventEncoder
   readonly registry: ConnectionRegistry
   readonly topics: Topics<LiveConnection>
 }
@@ -21,6 +23,7 @@ export class Hub {
   /** When a user or a connection was last disconnected, for upgrades that are past their ticket but not open yet. */
   readonly #disconnectedAt = new Map<string, number>()
   #allDisconnectedAt = Number.NEGATIVE_INFINITY
+  #maxFrameBytes = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -28,6 +31,12 @@ export class Hub {
 
   add(route: HubRoute): void {
     this.#routes.set(route.id, route)
+    this.#maxFrameBytes = Math.max(this.#maxFrameBytes, route.events.maxBytes)
+  }
+
+  /** Of the longest frame that any route sends. */
+  get maxFrameBytes(): number {
+    return this.#maxFrameBytes
   }
 
   has(routeId: string): boolean {
@@ -39,8 +48,21 @@ export class Hub {
     if (message.kind === 'disconnect') return this.#disconnect(message)
     const route = this.#routes.get(message.route)
     if (!route) return 0
-    const receivers = message.kind === 'publish' ? route.topics.of(message.topic) : route.registry.find(message.target)
-    return writeToAll(receivers, message.frame)
+    return writeToAll(receiversOf(route, message), message.frame)
+  }
+
+  /**
+   * Delivers a frame from another node, if it is one that this app could have sent itself. A route that is not here is no fault:
+   * while an app is deployed anew its nodes differ.
+   * @returns false where the route's contract forbids it; then nobody gets it
+   */
+  deliverForeign(message: ForeignFrame): boolean {
+    const route = this.#routes.get(message.route)
+    const receivers = route ? [...receiversOf(route, message)] : []
+    if (!route || receivers.length === 0) return true
+    const frame = route.events.rebuild(message.frame, message.kind === 'publish' ? message.topic : undefined)
+    if (frame) writeToAll(receivers, frame)
+    return frame !== undefined
   }
 
   /** Was this user or connection disconnected at that time or later? */
@@ -68,6 +90,10 @@ export class Hub {
     if ('all' in target) this.#allDisconnectedAt = now
     else this.#disconnectedAt.set('user' in target ? `user ${target.user}` : `connection ${target.connection}`, now)
   }
+}
+
+function receiversOf(route: HubRoute, message: Exclude<BusMessage, { kind: 'disconnect' }> | ForeignFrame): Iterable<LiveConnection> {
+  return message.kind === 'publish' ? route.topics.of(message.topic) : route.registry.find(message.target)
 }
 
 function writeToAll(connections: Iterable<LiveConnection>, frame: Buffer): number {

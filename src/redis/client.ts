@@ -105,6 +105,12 @@ export function keyPrefixOf({ options }: RedisClient): string {
   return typeof prefix === 'string' ? prefix : ''
 }
 
+/** The number of the database in which a connection has its keys. Channels are the same in all of them. */
+export function databaseOf(connection: RedisConnection): number {
+  const database: unknown = Reflect.get(Object(Reflect.get(connection, 'options')), 'db')
+  return Number(database ?? 0)
+}
+
 export function isClusterConnection(connection: RedisConnection): connection is ClusterConnection {
   return Reflect.get(connection, 'isCluster') === true
 }

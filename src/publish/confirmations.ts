@@ -1,0 +1,66 @@
+import type { Clock } from '../clock.js'
+
+/** How often is looked who has waited long enough. */
+const ROUND_MS = 25
+
+interface Waiting {
+  readonly promise: Promise<void>
+  readonly resolve: () => void
+  readonly dueAt: number
+}
+
+/** Waiting for something to be confirmed, but not for ever. */
+export class Confirmations {
+  readonly #clock: Clock
+  readonly #timeoutMs: number
+  /** In the order in which they are due. */
+  readonly #waiting = new Map<string, Waiting>()
+  #stopRounds: (() => void) | undefined
+
+  constructor(clock: Clock, timeoutMs: number) {
+    this.#clock = clock
+    this.#timeoutMs = timeoutMs
+  }
+
+  /** Resolves when this key is confirmed, or when it has taken too long. */
+  wait(key: string): Promise<void> {
+    const waiting = this.#waiting.get(key) ?? this.#add(key)
+    return waiting.promise
+  }
+
+  confirm(key: string): void {
+    this.#waiting.get(key)?.resolve()
+    this.#waiting.delete(key)
+    if (this.#waiting.size > 0) return
+    this.#stopRounds?.()
+    this.#stopRounds = undefined
+  }
+
+  /** Lets nobody wait any longer. */
+  close(): void {
+    for (const key of this.#waiting.keys()) this.confirm(key)
+  }
+
+  #add(key: string): Waiting {
+    const { promise, resolve } = withResolver()
+    const waiting = { promise, resolve, dueAt: this.#clock.now() + this.#timeoutMs }
+    this.#waiting.set(key, waiting)
+    this.#stopRounds ??= this.#clock.every(ROUND_MS, () => this.#round(this.#clock.now()))
+    return waiting
+  }
+
+  #round(now: number): void {
+    for (const [key, { dueAt }] of this.#waiting) {
+      if (dueAt > now) return
+      this.confirm(key)
+    }
+  }
+}
+
+function withResolver(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = () => {}
+  const promise = new Promise<void>((settle) => {
+    resolve = settle
+  })
+  return { promise, resolve }
+}

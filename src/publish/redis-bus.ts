@@ -1,0 +1,162 @@
+import type { FastifyBaseLogger } from 'fastify'
+import type { Clock } from '../clock.js'
+import type { Ticking } from '../connection/registry.js'
+import { databaseOf } from '../redis/client.js'
+import { failureOf, type RedisFailure } from '../redis/failure.js'
+import { hashText } from '../redis/keys.js'
+import type { RedisLink } from '../redis/link.js'
+import { createPubSub, type PubSub } from '../redis/pub-sub.js'
+import type { Bus, BusMessage } from './bus.js'
+import { BusEncoder, decodeBusMessage, type WireMessage } from './bus-message.js'
+import { Confirmations } from './confirmations.js'
+import type { Hub } from './hub.js'
+import { SampledLine } from './sampled-line.js'
+
+export interface RedisBusOptions {
+  readonly hub: Hub
+  readonly clock: Clock
+  readonly log: FastifyBaseLogger
+}
+
+interface Topic {
+  readonly route: string
+  readonly topic: string
+}
+
+const CHECK_INTERVAL_MS = 5000
+const HERE = Promise.resolve()
+/** That there is no connection is told by whoever connects. */
+const KNOWN: ReadonlySet<string> = new Set(['UNREACHABLE', 'CLOSED'])
+
+/**
+ * The bus of nodes that share a Redis: one channel for each topic, to which a node is subscribed while it has a subscriber, and one
+ * for everything else. What is posted reaches this node's connections at once, and those of others if Redis is there: at most
+ * once, those to one topic in the order of their publisher, and never later because Redis was away.
+ */
+export class RedisBus implements Bus, Ticking {
+  readonly #link: RedisLink
+  readonly #hub: Hub
+  readonly #encoder: BusEncoder
+  readonly #pubSub: PubSub
+  /** Messages to connections and users, and disconnects. */
+  readonly #control: string
+  /** What tells apart deployments in databases of one server, who have all channels in common. */
+  readonly #database: readonly string[]
+  /** The topics that have a subscriber here, by their channels. */
+  readonly #topics = new Map<string, Topic>()
+  readonly #confirmations: Confirmations
+  readonly #lines: ReturnType<typeof sampledLines>
+  #checkAt = Number.NEGATIVE_INFINITY
+  #isClosed = false
+
+  constructor(link: RedisLink, { hub, clock, log }: RedisBusOptions) {
+    this.#link = link
+    this.#hub = hub
+    this.#encoder = new BusEncoder(link.node)
+    this.#confirmations = new Confirmations(clock, link.commands.timeoutMs)
+    this.#lines = sampledLines(clock, log)
+    const database = databaseOf(link.subscriber)
+    this.#database = database === 0 ? [] : [`db${database}`]
+    this.#control = link.keys.of(...this.#database, 'control')
+    this.#pubSub = createPubSub(link, clock, {
+      received: (channel, text) => this.#received(channel, text),
+      confirmed: (channel) => this.#confirmations.confirm(channel),
+      failed: (failure) => this.#failed(failure)
+    })
+    this.#pubSub.subscribe(this.#control)
+  }
+
+  /** Resolves when messages come and go, or when that takes too long. Never rejects. */
+  async start(): Promise<void> {
+    await this.#whenConfirmed(this.#control)
+    await this.#pubSub.start()
+  }
+
+  post(message: BusMessage): number {
+    const reached = this.#hub.deliver(message)
+    if (!this.#isClosed && !isOnlyHere(message, reached)) this.#publish(message)
+    return reached
+  }
+
+  listen(route: string, topic: string): Promise<void> {
+    if (this.#isClosed) return HERE
+    const channel = this.#channelOf({ route, topic })
+    if (!this.#topics.has(channel)) {
+      this.#topics.set(channel, { route, topic })
+      this.#pubSub.subscribe(channel)
+    }
+    return this.#whenConfirmed(channel)
+  }
+
+  unlisten(route: string, topic: string): void {
+    const channel = this.#channelOf({ route, topic })
+    if (!this.#topics.delete(channel)) return
+    this.#pubSub.unsubscribe(channel)
+    this.#confirmations.confirm(channel)
+  }
+
+  tick(now: number): void {
+    for (const line of Object.values(this.#lines)) line.tick(now)
+    if (now < this.#checkAt) return
+    this.#checkAt = now + CHECK_INTERVAL_MS
+    this.#pubSub.check()
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#pubSub.close()
+    this.#confirmations.close()
+    this.#topics.clear()
+  }
+
+  #whenConfirmed(channel: string): Promise<void> {
+    return this.#pubSub.isConfirmed(channel) ? HERE : this.#confirmations.wait(channel)
+  }
+
+  #channelOf({ route, topic }: Topic): string {
+    return this.#link.keys.of(...this.#database, 'topic', hashText(route, topic))
+  }
+
+  #publish(message: BusMessage): void {
+    const channel = message.kind === 'publish' ? this.#channelOf(message) : this.#control
+    this.#pubSub.publish(channel, this.#encoder.encode(message)).catch((error) => this.#lines.lost.add(failureOf(error).code))
+  }
+
+  #failed({ code }: RedisFailure): void {
+    if (!KNOWN.has(code)) this.#lines.failed.add(code)
+  }
+
+  #received(channel: string, text: string): void {
+    if (this.#encoder.isOwn(text)) return
+    const message = decodeBusMessage(text, this.#hub.maxFrameBytes)
+    const objection = typeof message === 'string' ? message : this.#deliver(channel, message)
+    if (objection !== undefined) this.#lines.ignored.add(objection)
+  }
+
+  /** What is wrong with it; undefined where nothing is. */
+  #deliver(channel: string, message: WireMessage): string | undefined {
+    const topic = this.#topics.get(channel)
+    if (message.kind === 'publish' && topic) return verdict(this.#hub.deliverForeign({ ...message, ...topic }))
+    if (message.kind === 'publish' || topic) return 'on a channel for others'
+    if (message.kind === 'send') return verdict(this.#hub.deliverForeign(message))
+    this.#hub.deliver(message)
+    return undefined
+  }
+}
+
+function verdict(isDelivered: boolean): string | undefined {
+  return isDelivered ? undefined : 'no event of the contract'
+}
+
+/** A connection that was found on this node is on no other. */
+function isOnlyHere(message: BusMessage, reached: number): boolean {
+  return reached > 0 && message.kind !== 'publish' && 'connection' in message.target
+}
+
+function sampledLines(clock: Clock, log: FastifyBaseLogger) {
+  return {
+    lost: new SampledLine(clock, (lost, code) => log.error({ lost, code }, 'messages did not reach the other nodes')),
+    ignored: new SampledLine(clock, (ignored, reason) => log.warn({ ignored, reason }, 'messages from the bus were ignored')),
+    failed: new SampledLine(clock, (failed, code) => log.error({ failed, code }, 'what other nodes send may not arrive: subscribing fails'))
+  }
+}
