@@ -2,13 +2,20 @@ import type { FastifyRateLimitStoreCtor } from '@fastify/rate-limit'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Ticking } from './connection/registry.js'
 import { type CreateSharedLimit, localSharedLimit } from './message/limit.js'
+import { redisSharedLimits } from './message/redis-limit.js'
 import type { Settings } from './options.js'
 import { type Bus, localBus } from './publish/bus.js'
 import type { Hub } from './publish/hub.js'
+import { RedisBus } from './publish/redis-bus.js'
+import type { RedisClient } from './redis/client.js'
+import { RedisLink } from './redis/link.js'
 import { monotonicRateStore } from './request-rate/memory-rate-store.js'
+import { redisRateStore } from './request-rate/redis-rate-store.js'
 import { MemoryTicketStore } from './ticket/memory-store.js'
+import { RedisTicketStore } from './ticket/redis-store.js'
 import type { TicketStore } from './ticket/store.js'
 import { type CreateUserPlaces, localUserPlaces } from './upgrade/places.js'
+import { RedisPlaces } from './upgrade/redis-places.js'
 
 /** What nodes may share, and one node has by itself. */
 export interface Parts {
@@ -26,7 +33,7 @@ export interface Parts {
 
 /** The one place where concrete stores and buses are chosen. */
 export function createParts(settings: Settings, hub: Hub, log: FastifyBaseLogger): Parts {
-  return localParts(settings, hub)
+  return settings.redis ? redisParts(settings, settings.redis, hub, log) : localParts(settings, hub)
 }
 
 function localParts(settings: Settings, hub: Hub): Parts {
@@ -42,6 +49,30 @@ function localParts(settings: Settings, hub: Hub): Parts {
     start: async () => {},
     async close() {
       await Promise.all([store.close(), bus.close()])
+    }
+  }
+}
+
+function redisParts(settings: Settings, client: RedisClient, hub: Hub, log: FastifyBaseLogger): Parts {
+  const { clock, redisPrefix: prefix, redisTimeoutMs: timeoutMs } = settings
+  const link = new RedisLink({ client, prefix, timeoutMs, clock, log })
+  const store = settings.store ?? new RedisTicketStore(link, settings)
+  const bus = new RedisBus(link, { hub, clock, log })
+  const places = new RedisPlaces(link, { clock, log })
+  return {
+    store,
+    bus,
+    createUserPlaces: places.create,
+    createSharedLimit: redisSharedLimits(link, { clock, log }),
+    rateStore: redisRateStore(link),
+    ticking: [places, bus],
+    async start() {
+      await link.start()
+      await bus.start()
+    },
+    async close() {
+      await Promise.all([store.close(), bus.close(), places.close()])
+      link.close()
     }
   }
 }

@@ -8,6 +8,7 @@ import { type Chat, logIn, startChat } from '../examples/start-chat.js'
 import { makeCertificate } from '../fixtures/certificate.js'
 import { Client } from '../fixtures/client.js'
 import { startNginx } from '../fixtures/nginx.js'
+import { emptyFolder } from '../fixtures/packed.js'
 import { needs } from '../fixtures/parts.js'
 import { RedisServer } from '../fixtures/redis-server.js'
 
@@ -22,8 +23,8 @@ interface Site {
 /** The configuration of docs/deployment.md in front of these nodes, with a certificate of the test. */
 async function startSite(t: Test, nodes: readonly Chat[]): Promise<Site> {
   const { key, cert } = await makeCertificate(t)
-  const folder = t.testdir({ certificates: {} })
-  const paths = { cert: join(folder, 'certificates/cert.pem'), key: join(folder, 'certificates/key.pem') }
+  const folder = await emptyFolder(t)
+  const paths = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') }
   writeFileSync(paths.cert, cert)
   writeFileSync(paths.key, key)
   const ports = nodes.map(({ origin }) => new URL(origin).port)

@@ -1,0 +1,147 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import Fastify from 'fastify'
+import t, { type Test } from 'tap'
+import { wsTicket } from '../../src/index.js'
+import { buildEchoApp, ORIGIN } from '../fixtures/app.js'
+import { attack, type Scene } from '../fixtures/attack.js'
+import { isGood, knock, postTicket, ticketFor } from '../fixtures/attacker.js'
+import { listen } from '../fixtures/client.js'
+import { manyRequests } from '../fixtures/counted-echo.js'
+import { captureLog } from '../fixtures/log.js'
+import { openClient } from '../fixtures/redis-clients.js'
+import { RedisServer } from '../fixtures/redis-server.js'
+import { isRefusal } from '../fixtures/refusals.js'
+
+const TIMEOUT_MS = 200
+const unavailable = { status: 503, code: 'FST_WS_TICKET_UNAVAILABLE' }
+// what is answered is on disk, so that a killed one comes back with its tickets
+const server = await RedisServer.start(t, { args: ['--appendonly', 'yes', '--appendfsync', 'always', '--key-load-delay', '0'] })
+
+function withRedis(plugin: object = {}) {
+  return { plugin: { ...manyRequests, redis: openClient(t, server.port), redisTimeout: TIMEOUT_MS, ...plugin } }
+}
+
+/** A newcomer is told to come back later, on the ticket route and on the upgrade, and an open connection goes on. */
+async function isUnavailable(t: Test, { app, port, honest }: Scene, ticket: string, what: string): Promise<void> {
+  const asked = await postTicket(t, app, '/echo')
+  t.match(asked, { status: 503, body: { code: unavailable.code } }, `${what}: no ticket is issued`)
+  t.match(asked.headers['retry-after'], /^[1-9]/)
+  const { text } = await knock(t, port, '/echo', ticket)
+  isRefusal(t, text, unavailable, `${what}: nobody is let in`)
+  t.match(text, /^retry-after: [1-9]/im)
+  await honest.beat()
+}
+
+/** Waits until tickets are issued again: by itself, without a restart. */
+async function untilBack(t: Test, { app }: Scene): Promise<void> {
+  while ((await postTicket(t, app, '/echo')).status !== 201) await delay(20)
+}
+
+attack('I1 I4 Redis is killed and started again', withRedis(), async (t, scene) => {
+  const ticket = await ticketFor(t, scene.app, '/echo')
+  await server.kill()
+  await isUnavailable(t, scene, ticket, 'killed')
+  await server.startAgain()
+  await untilBack(t, scene)
+  t.ok(await isGood(t, scene.port, '/echo', ticket), 'the redemption that failed is not run late')
+  t.notOk(await isGood(t, scene.port, '/echo', ticket), 'and the one that did not is kept')
+})
+
+attack('I2 I4 Redis is stopped: 503 by the deadline, and late answers make no session', withRedis(), async (t, scene) => {
+  const { app, port, honest } = scene
+  const ticket = await ticketFor(t, app, '/echo')
+  const { connections } = app.wsTicket.stats()
+  server.stop()
+  await isUnavailable(t, scene, ticket, 'stopped')
+  server.continue()
+  await untilBack(t, scene)
+  await honest.beat()
+  t.equal(app.wsTicket.stats().connections, connections)
+  t.ok(await isGood(t, port, '/echo', ticket), 'what it was asked to do too late it has not done')
+})
+
+attack(
+  'E2 Redis is stopped: pending handshakes are capped',
+  withRedis({ maxPendingHandshakes: 20, redisTimeout: 2000 }),
+  async (t, scene) => {
+    const { app, port, honest } = scene
+    const tickets = await Promise.all(Array.from({ length: 60 }, (_, i) => ticketFor(t, app, '/echo', { claims: { sub: `user ${i}` } })))
+    server.stop()
+    const knocks = tickets.map((ticket) => knock(t, port, '/echo', ticket))
+    const first40 = await Promise.all(knocks.map((knock) => Promise.race([knock, delay(1000)])))
+    t.equal(first40.filter(Boolean).length, 40, 'the others are refused at once')
+    await honest.beat()
+    for (const { text } of await Promise.all(knocks)) isRefusal(t, text, unavailable, 'refused')
+    server.continue()
+    await untilBack(t, scene)
+  }
+)
+
+const states = [
+  { name: 'READONLY', begin: ['replicaof', '127.0.0.1', '1'], end: ['replicaof', 'no', 'one'] },
+  { name: 'OOM', begin: ['config', 'set', 'maxmemory', '1'], end: ['config', 'set', 'maxmemory', '0'] },
+  { name: 'NOREPLICAS', begin: ['config', 'set', 'min-replicas-to-write', '1'], end: ['config', 'set', 'min-replicas-to-write', '0'] }
+]
+
+for (const { name, begin, end } of states) {
+  attack(`I3 I4 ${name}: 503, never a 101, and all heals`, withRedis(), async (t, scene) => {
+    const ticket = await ticketFor(t, scene.app, '/echo')
+    await server.cli(...begin)
+    await isUnavailable(t, scene, ticket, name)
+    await server.cli(...end)
+    await untilBack(t, scene)
+    t.ok(await isGood(t, scene.port, '/echo', ticket), 'the ticket is not burnt')
+  })
+}
+
+attack('I3 NOSCRIPT: scripts that Redis has forgotten are told again', withRedis(), async (t, { app, port }) => {
+  await server.cli('script', 'flush')
+  const ticket = await ticketFor(t, app, '/echo')
+  await server.cli('script', 'flush')
+  t.ok(await isGood(t, port, '/echo', ticket))
+  t.notOk(await isGood(t, port, '/echo', ticket))
+})
+
+attack('I3 LOADING: 503 until it has read its data', withRedis(), async (t, scene) => {
+  await server.cli('flushall')
+  const ticket = await ticketFor(t, scene.app, '/echo')
+  for (let i = 0; i < 30; i++) await server.cli('set', `filler ${i}`, 'x'.repeat(2000))
+  await server.cli('bgrewriteaof')
+  await server.until(/aof_rewrite_in_progress:0/, 'info', 'persistence')
+  await server.kill()
+  // each key takes its time to be loaded, and what comes meanwhile is answered after each
+  await server.startAgain(['--key-load-delay', '40000', '--loading-process-events-interval-bytes', '1024'])
+  t.match(await server.cli('info', 'persistence'), /^loading:1/m)
+  await isUnavailable(t, scene, ticket, 'LOADING')
+  await untilBack(t, scene)
+  t.ok(await isGood(t, scene.port, '/echo', ticket), 'the ticket is not burnt')
+})
+
+t.test('I5 a process is started anew between ticket and upgrade', async (t) => {
+  const cases = [
+    { plugin: { ...manyRequests, redis: openClient(t, server.port) }, isGoodAfterwards: true },
+    { plugin: {}, isGoodAfterwards: false }
+  ]
+  for (const { plugin, isGoodAfterwards } of cases) {
+    const before = await buildEchoApp(t, { plugin })
+    await listen(before)
+    const ticket = await ticketFor(t, before, '/echo')
+    await before.close()
+    const after = await buildEchoApp(t, { plugin })
+    t.equal(await isGood(t, await listen(after), '/echo', ticket), isGoodAfterwards, isGoodAfterwards ? 'with Redis' : 'with memory')
+  }
+})
+
+t.test('I8 with a wrong password, or none, the app does not start, and the secret is in no line of the log', async (t) => {
+  const guarded = await RedisServer.start(t, { password: 'the right one' })
+  for (const password of ['a wrong canary', undefined]) {
+    const { logger, lines } = captureLog('trace')
+    const app = Fastify({ logger })
+    t.teardown(() => app.close())
+    const redis = openClient(t, guarded.port, 'ioredis', password === undefined ? {} : { password })
+    await app.register(wsTicket, { allowedOrigins: [ORIGIN], authenticate: () => ({ sub: 'ann' }), redis })
+    await t.rejects(Promise.resolve(app.ready()), { code: 'FST_WS_TICKET_REDIS_REFUSED', message: /WRONGPASS|NOAUTH/ })
+    t.ok(lines.some(({ code }) => code === 'WRONGPASS' || code === 'NOAUTH'))
+    t.notMatch(JSON.stringify(lines), /canary/)
+  }
+})
