@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import {
+  databaseOf,
   isClusterConnection,
   isRedisClient,
   keyPrefixOf,
@@ -55,6 +56,12 @@ t.test('the prefix of a client is known', async (t) => {
     t.equal(keyPrefixOf(openClusterClient(t, NOWHERE, name, { keyPrefix: 'app:' })), 'app:')
   }
   t.equal(keyPrefixOf({ isCluster: false, options: { keyPrefix: 7 }, duplicate: () => ({}) }), '')
+})
+
+t.test('the database of a client is known', async (t) => {
+  t.equal(databaseOf(openCommands(openClient(t, NOWHERE))), 0)
+  t.equal(databaseOf(openCommands(openClient(t, NOWHERE, 'ioredis', { db: 3 }))), 3)
+  t.equal(databaseOf(openCommands(openClusterClient(t, NOWHERE))), 0, 'a Cluster has one only')
 })
 
 t.test('a connection that was lost is tried again for ever, and not by all nodes at once', async (t) => {
