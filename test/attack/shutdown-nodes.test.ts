@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { buildApp, echoContract, echoHandlers } from '../fixtures/app.js'
 import { knock } from '../fixtures/attacker.js'
@@ -18,6 +17,14 @@ async function talk(client: Client): Promise<void> {
     const isAnswered = await Promise.race([client.next().then(() => true), client.closed.then(() => false)]).catch(() => false)
     if (!isAnswered) return
   }
+}
+
+function signal(): { readonly given: Promise<void>; readonly give: () => void } {
+  let give = () => {}
+  const given = new Promise<void>((resolve) => {
+    give = resolve
+  })
+  return { given, give: () => give() }
 }
 
 /** Knocks until nobody listens any more; answers what it was told while the node was closing. */
@@ -45,7 +52,6 @@ t.test('I6 SIGTERM under load: open sockets get 1012, newcomers are refused, and
     clients.push(client)
   }
   const ticket = await other.ticket(t, 'late')
-  await delay(100)
 
   const start = performance.now()
   await node.kill('SIGTERM')
@@ -63,29 +69,27 @@ t.test('I6 SIGTERM under load: open sockets get 1012, newcomers are refused, and
 t.test('I6 a handler that runs meanwhile finishes, and its client has the reply before the end', async (t) => {
   const server = await RedisServer.start(t)
   const app = await buildApp(t, { plugin: { redis: openClient(t, server.port) } })
-  let finish = () => {}
-  const isFinished = new Promise<void>((resolve) => {
-    finish = resolve
-  })
+  const begun = signal()
+  const finished = signal()
   app.wsRoute('/echo', {
     contract: echoContract,
     handlers: {
       ...echoHandlers,
       async echo({ text }) {
-        await isFinished
+        begun.give()
+        await finished.given
         return { text }
       }
     }
   })
-  await listen(app)
+  const port = await listen(app)
   const client = await connect(t, app, '/echo')
   t.match(await client.next(), { type: '$welcome' })
   const reply = client.request('echo', { text: 'last words' })
-  // the message is sent before, and so handled first
-  await delay(50)
+  await begun.given
   const closed = app.close()
-  await delay(50)
-  finish()
+  t.equal((await knock(t, port, '/echo')).status, 503, 'it is closing')
+  finished.give()
   t.match(await reply, { type: '$reply', payload: { text: 'last words' } })
   t.match(await client.closed, { code: 1012 })
   await closed
