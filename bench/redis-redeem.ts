@@ -34,7 +34,7 @@ export const redisRedeem: Part = {
     const client = new Redis({ host: '127.0.0.1', port: redis.port, enableAutoPipelining: true })
     const link = new RedisLink({ client, prefix: 'bench', timeoutMs: 10_000, clock: systemClock, log: silentLog })
     await link.start()
-    const store = new RedisTicketStore(link, { clock: systemClock, maxTicketsPerUser: 1000 })
+    const store = new RedisTicketStore(link, { clock: systemClock, maxTicketsPerUser: 1000, redisReplicas: 0 })
     const tickets = new Tickets(store)
     try {
       const sha = await redis.cli('script', 'load', REDEEM.source)

@@ -31,6 +31,12 @@ if kept[1] and not kept[2] then redis.call('HSET', KEYS[1], 'by', ARGV[1]) end
 return { now, 1, kept[1], kept[2] }
 `)
 
+/** Of a ticket: 1 where it is there and not used. */
+export const IS_UNUSED = script(`
+local kept = redis.call('HMGET', KEYS[1], 'record', 'by')
+return (kept[1] and not kept[2]) and 1 or 0
+`)
+
 /** Of a ticket: removes it, unless it is used. Answers how many that were. */
 export const VOID = script(`
 if redis.call('HEXISTS', KEYS[1], 'by') == 1 then return 0 end

@@ -4,22 +4,26 @@ import { hashText } from '../redis/keys.js'
 import type { RedisLink } from '../redis/link.js'
 import { scanKeys } from '../redis/scan.js'
 import { ServerClock } from '../redis/server-clock.js'
-import { COUNT, FIND, KEEP, REDEEM, VOID } from './redis-scripts.js'
+import { COUNT, FIND, IS_UNUSED, KEEP, REDEEM, VOID } from './redis-scripts.js'
 import type { FindOutcome, IssueOutcome, TicketRecord, TicketStore } from './store.js'
 
 /** What is asked of Redis at once when tickets are voided. */
 const USERS_AT_ONCE = 10
 const TICKETS_AT_ONCE = 100
 
+type RedisStoreSettings = Pick<Settings, 'clock' | 'maxTicketsPerUser' | 'redisReplicas'>
+
 /** Keeps tickets in Redis, where all nodes find them. The cap of unused tickets per user is one for all nodes. */
 export class RedisTicketStore implements TicketStore {
   readonly #link: RedisLink
   readonly #maxTicketsPerUser: number
+  readonly #replicas: number
   readonly #serverClock: ServerClock
 
-  constructor(link: RedisLink, { clock, maxTicketsPerUser }: Pick<Settings, 'clock' | 'maxTicketsPerUser'>) {
+  constructor(link: RedisLink, { clock, maxTicketsPerUser, redisReplicas }: RedisStoreSettings) {
     this.#link = link
     this.#maxTicketsPerUser = maxTicketsPerUser
+    this.#replicas = redisReplicas
     this.#serverClock = new ServerClock(clock)
   }
 
@@ -32,7 +36,8 @@ export class RedisTicketStore implements TicketStore {
     const name = hashText(hash)
     const lifeMs = Math.max(1, Math.floor(ttlMs))
     await commands.run(KEEP, this.#ticketKey(name), [JSON.stringify(record), lifeMs])
-    const retryAfterMs = Number(await commands.run(COUNT, this.#unusedKey(record.userId), [name, lifeMs, this.#maxTicketsPerUser]))
+    const unused = this.#unusedKey(record.userId)
+    const retryAfterMs = await this.#countWithRoom(unused, name, lifeMs)
     if (retryAfterMs === 0) return { outcome: 'issued' }
     await commands.run(VOID, this.#ticketKey(name), [])
     return { outcome: 'user-full', retryAfterMs }
@@ -50,7 +55,7 @@ export class RedisTicketStore implements TicketStore {
     // too late by a server that has another time than was thought: nothing is done, and by now its time is known
     const found = (await this.#redeemInTime(name, usedBy)) ?? (await this.#redeemInTime(name, usedBy))
     if (found === undefined) throw new RedisFailure('LATE', 'the ticket was not used, as it was too late for that')
-    if (found.outcome === 'live') this.#forgetUnused(found.record.userId, name)
+    if (found.outcome === 'live') await this.#awaitReplicas()
     return found
   }
 
@@ -81,9 +86,37 @@ export class RedisTicketStore implements TicketStore {
     return Number(isInTime) === 1 ? outcomeOf(record, usedBefore) : undefined
   }
 
-  /** Nobody waits for it: what is not forgotten counts until it has expired. */
-  #forgetUnused(userId: string, name: string): void {
-    this.#link.commands.call('ZREM', [this.#unusedKey(userId), name]).catch(() => {})
+  /** As {@link #count}, once more where used tickets have taken the room. */
+  async #countWithRoom(unused: string, name: string, lifeMs: number): Promise<number> {
+    const retryAfterMs = await this.#count(unused, name, lifeMs)
+    if (retryAfterMs === 0) return 0
+    await this.#forgetUsed(unused)
+    return await this.#count(unused, name, lifeMs)
+  }
+
+  /** Adds a ticket to its user's: 0, or after how many milliseconds there is room for it. */
+  async #count(unused: string, name: string, lifeMs: number): Promise<number> {
+    return Number(await this.#link.commands.run(COUNT, unused, [name, lifeMs, this.#maxTicketsPerUser]))
+  }
+
+  /** Used tickets stand among the unused ones until the room is needed, so that using one is one command. */
+  async #forgetUsed(unused: string): Promise<void> {
+    const { commands } = this.#link
+    const names = listOf(await commands.call('ZRANGE', [unused, 0, -1])).map(String)
+    const lives = await Promise.all(names.map((name) => commands.run(IS_UNUSED, this.#ticketKey(name), [])))
+    const used = names.filter((_, index) => Number(lives[index]) === 0)
+    if (used.length > 0) await commands.call('ZREM', [unused, ...used])
+  }
+
+  /**
+   * A redemption that fewer replicas have than are asked for may be undone by a failover, and so lets nobody in. The command
+   * is about all that this connection has written before.
+   */
+  async #awaitReplicas(): Promise<void> {
+    if (this.#replicas === 0) return
+    const { commands } = this.#link
+    const reached = Number(await commands.call('WAIT', [this.#replicas, commands.timeoutMs]))
+    if (reached < this.#replicas) throw new RedisFailure('NOREPLICAS', `${reached} replicas have the redemption`)
   }
 
   /** Those that are void are forgotten last, so that whoever tries again after a failure finds the others. */

@@ -14,11 +14,12 @@ import { type CreateStore, recordOf, testTicketStore } from '../fixtures/store-c
 
 interface StoreOptions extends LinkOptions {
   readonly maxTicketsPerUser?: number
+  readonly redisReplicas?: number
 }
 
 async function openStore(t: Test, client: RedisClient, options: StoreOptions = {}): Promise<RedisTicketStore> {
-  const { maxTicketsPerUser = 10, clock = systemClock } = options
-  return new RedisTicketStore(await openLink(t, client, options), { clock, maxTicketsPerUser })
+  const { maxTicketsPerUser = 10, redisReplicas = 0, clock = systemClock } = options
+  return new RedisTicketStore(await openLink(t, client, options), { clock, maxTicketsPerUser, redisReplicas })
 }
 
 /** On a machine that is busy as well. */
@@ -81,6 +82,33 @@ if (needs(t, 'redis-server')) {
     t.same(await here.find('two'), { outcome: 'unknown' })
   })
 
+  t.test('a redemption that no replica has got is refused where one has to', async (t) => {
+    const { server, client } = await startRedis(t)
+    const store = await openStore(t, client, { redisReplicas: 1, timeoutMs: 200 })
+    await store.issue('one', recordOf('ann'), 60_000)
+    await t.rejects(store.redeem('one', 'connection'), { name: 'RedisFailure', code: /NOREPLICAS|TIMEOUT/ })
+    t.match(await answerOf(() => store.find('one')), { outcome: 'used' }, 'and is burnt')
+    const replica = await RedisServer.start(t, { args: ['--replicaof', `127.0.0.1 ${server.port}`] })
+    await replica.until(/master_link_status:up/, 'info', 'replication')
+    await store.issue('two', recordOf('ann'), 60_000)
+    t.match(await answerOf(() => store.redeem('two', 'connection')), { outcome: 'live' })
+  })
+
+  t.test('using a ticket is one command, and used ones go when their user needs the room', async (t) => {
+    const { server, client } = await startRedis(t)
+    const store = await openStore(t, client, { maxTicketsPerUser: 2 })
+    for (const ticket of ['one', 'two']) t.match(await store.issue(ticket, recordOf('ann'), 60_000), { outcome: 'issued' })
+    await store.redeem('none', 'the script is known now')
+    await server.cli('config', 'resetstat')
+    t.match(await store.redeem('one', 'connection'), { outcome: 'live' })
+    const calls = (await server.cli('info', 'commandstats')).match(/cmdstat_(evalsha|eval|zrem|call):calls=\d+/g)
+    t.same(calls, ['cmdstat_evalsha:calls=1'])
+    t.equal(await server.cli('zcard', unusedKey('ann')), '2')
+    t.match(await store.issue('three', recordOf('ann'), 60_000), { outcome: 'issued' })
+    t.equal(await server.cli('zcard', unusedKey('ann')), '2')
+    t.match(await store.issue('four', recordOf('ann'), 60_000), { outcome: 'user-full', retryAfterMs: Number })
+  })
+
   t.test('I2 I4 a command that comes to the server after its deadline does not use the ticket up', async (t) => {
     const { server, client } = await startRedis(t)
     const store = await openStore(t, client, { timeoutMs: 100 })
@@ -136,7 +164,6 @@ if (needs(t, 'redis-server')) {
     await server.until(/^0$/, 'exists', ticketKey('three'))
     await store.issue('longer', recordOf('ann'), 50_000)
     t.ok((await livesFor(unusedKey('ann'))) > 20_000, 'as long as the last of them')
-    t.equal(await server.cli('zcard', unusedKey('ann')), '2', 'the used one is no more among the unused')
   })
 
   t.test('a ticket that was refused leaves nothing', async (t) => {
