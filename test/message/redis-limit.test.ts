@@ -120,6 +120,27 @@ t.test('what is let pass while a charge is under way goes along with the next', 
   t.equal(passed(other), 0)
 })
 
+t.test('what is let pass while a charge is under way counts on top of its answer', async (t) => {
+  const server = await RedisServer.start(t)
+  const [other] = await openLimits(t, server, 1)
+  passed(other, connectionOf(), 3)
+  await settled(other)
+  const link = await openLink(t, openClient(t, server.port))
+  const run = link.commands.run.bind(link.commands)
+  const asked: (() => void)[] = []
+  link.commands.run = async (...args) => {
+    await new Promise<void>((resolve) => asked.push(resolve))
+    return await run(...args)
+  }
+  const limit = redisSharedLimits(link, { clock: new ManualClock(), log: createLog().log })(rate, 'user', '/chat say')
+  t.equal(passed(limit, connectionOf(), 2), 2)
+  asked.shift()?.()
+  while (asked.length === 0) await new Promise(setImmediate)
+  t.equal(passed(limit), 0, 'four are charged, and one is on its way')
+  asked.shift()?.()
+  await settled(limit)
+})
+
 t.test('all that three nodes let pass in a flood is charged', async (t) => {
   const server = await RedisServer.start(t)
   const start = performance.now()
@@ -177,6 +198,16 @@ t.test('a bucket that is full is kept nowhere', async (t) => {
   limit?.sweep(clock.now())
   t.equal(limit?.size, 1, 'the one that Redis is asked about is not')
   await settled(limit, connectionOf('eve'))
+})
+
+t.test('a Redis that has lost everything gives a node nothing back', async (t) => {
+  const server = await RedisServer.start(t)
+  const [limit] = await openLimits(t, server, 1)
+  t.equal(passed(limit), 5)
+  await settled(limit)
+  await server.cli('flushall')
+  await settled(limit)
+  t.equal(passed(limit), 0)
 })
 
 t.test('I1 while Redis is away each node counts for itself, and says so once a minute', async (t) => {

@@ -119,14 +119,14 @@ t.test('a user has so many places on all nodes together, however many are asked 
     3
   )
   for (const node of nodes) t.equal(await node.places.isFull('ann'), true)
-  t.equal(await one.places.isFull('bob'), false)
-  t.equal(await one.take(4, 'bob'), 3, 'another user has places of its own')
-  t.ok(await two.all.create(3, 'route /chat').take('ann'), 'and another cap too')
   const [holder] = nodes.filter((node) => node.places.keys > 0)
   holder?.release()
   await holder?.answered()
   t.equal(await two.places.isFull('ann'), false)
   t.equal(await two.take(2), 1)
+  t.equal(await one.places.isFull('bob'), false)
+  t.equal(await one.take(4, 'bob'), 3, 'another user has places of its own')
+  t.ok(await two.all.create(3, 'route /chat').take('ann'), 'and another cap too')
   t.equal(two.places.max, 3)
 })
 
@@ -145,6 +145,10 @@ t.test('what stands in Redis is what the nodes have given out, and nothing once 
   two.release()
   await untilNumbers(server)
   t.equal(await server.cli('keys', '*'), 'test:nodes')
+  const before = await calls(server)
+  two.pass(REWRITE_MS)
+  await two.answered()
+  t.equal((await calls(server)) - before, 1, 'the lease is renewed, and no number is left to be written')
 })
 
 t.test('a place can be given back once', async (t) => {
@@ -278,6 +282,32 @@ t.test('a node whose lease is gone writes its numbers, though it was connected a
   one.pass(5000)
   await one.hasLease(lease)
   await untilNumbers(server, { [one.lease]: 2 })
+  const former = one.lease
+  await endLease(server, one)
+  one.pass(5000)
+  await one.hasLease(former)
+  await untilNumbers(server, { [one.lease]: 2 })
+  t.not(one.lease, former, 'what it wrote under the former is gone')
+})
+
+t.test('what is on its way when the lease changes is written again too, however many wait', async (t) => {
+  const server = await RedisServer.start(t)
+  const [one] = await openNodes(t, server, 1)
+  await Promise.all(Array.from({ length: 600 }, (_, i) => one.take(1, `user ${i}`)))
+  const former = one.lease
+  await endLease(server, one)
+  server.stop()
+  one.pass(5000)
+  await new Promise(setImmediate)
+  const taking = one.take(1, 'the last')
+  await new Promise(setImmediate)
+  server.continue()
+  t.equal(await taking, 1)
+  t.not(one.lease, former)
+  const count =
+    "local n = 0 for _, key in ipairs(redis.call('KEYS', '*:connections:*')) do n = n + redis.call('HEXISTS', key, ARGV[1]) end return n"
+  await server.until(/^601$/, 'eval', count, '0', one.lease)
+  t.equal(await server.cli('eval', count, '0', former), '0')
 })
 
 t.test('numbers are written again every ten minutes, so many in a round', async (t) => {
