@@ -45,6 +45,11 @@ export function suchThat<T>(check: (value: unknown) => boolean, description: str
   return Type.Refine(Type.Unsafe<T>({ ...defaultsTo(byDefault), description }), check)
 }
 
+/** As {@link suchThat}; what is given in its place may hold a password, and is shown to nobody. */
+export function secretSuchThat<T>(check: (value: unknown) => boolean, description: string) {
+  return Type.Refine(Type.Unsafe<T>({ description, writeOnly: true }), check)
+}
+
 /** Milliseconds of a duration; NaN where it is none. */
 export function toMs(value: unknown): number {
   if (typeof value === 'number') return value
@@ -115,7 +120,8 @@ function explain(schema: TObject, value: unknown, error: SchemaError): string {
     found = child(found, name)
     node = known
   }
-  return `'${option}' is ${show(found)}; allowed: ${String(child(node, 'description'))}.`
+  const shown = child(node, 'writeOnly') === true ? `of the type ${typeof found}` : show(found)
+  return `'${option}' is ${shown}; allowed: ${String(child(node, 'description'))}.`
 }
 
 /** The names in a JSON Pointer (RFC 6901). */

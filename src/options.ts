@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { type Clock, systemClock } from './clock.js'
 import { fail } from './errors.js'
-import { callable, duration, durationOrOff, flag, optionParser, suchThat, toMs, whole } from './option-schema.js'
+import { callable, duration, durationOrOff, flag, optionParser, secretSuchThat, suchThat, toMs, whole } from './option-schema.js'
 import { isRedisClient, type RedisClient } from './redis/client.js'
 import { isSerializedOrigin } from './serialized-origin.js'
 import type { TicketStore } from './ticket/store.js'
@@ -127,7 +127,7 @@ const pluginShape = Type.Object(
     /** Where tickets are kept. Default: the memory of the process. */
     store: Type.Optional(callable<TicketStore>('a ticket store', ['issue', 'find', 'redeem', 'voidUser', 'size', 'close'])),
     /** Shares tickets, limits per user and address, connections per user, publish and disconnect among all nodes. */
-    redis: Type.Optional(suchThat<RedisClient>(isRedisClient, 'a client of ioredis 5 or 6, or of iovalkey')),
+    redis: Type.Optional(secretSuchThat<RedisClient>(isRedisClient, 'a client of ioredis 5 or 6, or of iovalkey')),
     /** What all keys and channels in Redis begin with. Apps that share a Redis need different ones. */
     redisPrefix: suchThat<string>(isRedisPrefix, 'a text of 1 to 64 letters, digits and . _ : / -', 'fastify-ws-ticket'),
     /** How long Redis may take to answer. */

@@ -207,6 +207,10 @@ const badValues: Record<string, unknown[]> = {
   userId: ['sub', null],
   store: [{}, null, () => {}, { issue() {}, find() {}, redeem() {}, voidUser() {}, size() {} }],
   clock: [{}, Date, { now() {}, wall() {} }],
+  redis: [{}, null, 'redis://127.0.0.1', { isCluster: false, options: {}, duplicate() {} }],
+  redisPrefix: ['', 'a b', '{a}', 'a*', 'x'.repeat(65), 7],
+  redisTimeout: [9, '2 minutes', false],
+  redisReplicas: [-1, 11, '1'],
   maxConnections: [0, 10_000_001, '5'],
   maxConnectionsPerIp: [0, 10_000_001],
   maxConnectionsPerUser: [0, 10_000_001],
@@ -247,6 +251,24 @@ for (const name of ['rateLimit', 'limitViolations', 'badMessages', 'frameLimit',
     }
   })
 }
+
+t.test('I8 what is given for a Redis client is not shown: it may hold a password', async (t) => {
+  for (const redis of ['redis://:canary@127.0.0.1', { password: 'canary' }]) {
+    t.throws(() => parseOptions({ allowedOrigins: ORIGINS, redis }), {
+      message: `Option 'redis' is of the type ${typeof redis}; allowed: a client of ioredis 5 or 6, or of iovalkey.`
+    })
+  }
+})
+
+t.test('replicas can not be waited for on a Cluster', async (t) => {
+  const client = (isCluster: boolean) => ({ isCluster, options: {}, duplicate() {}, call() {} })
+  const given = (isCluster: boolean) => ({ allowedOrigins: ORIGINS, redis: client(isCluster), redisReplicas: 1 })
+  t.throws(() => parseOptions(given(true)), {
+    code: 'FST_WS_TICKET_INVALID_OPTION',
+    message: /'redisReplicas' is 1; allowed: 0 with a Cluster/
+  })
+  t.equal(parseOptions(given(false)).redisReplicas, 1)
+})
 
 t.test('requests know no burst; messages do', async (t) => {
   const rate = { max: 2, timeWindow: 1000, burst: 3 }

@@ -1,5 +1,8 @@
 import fastifyJwt from '@fastify/jwt'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
+import { type Cluster, Redis } from 'ioredis'
+import type { Cluster as Cluster5, Redis as Redis5 } from 'ioredis5'
+import type { Redis as Valkey, Cluster as ValkeyCluster } from 'iovalkey'
 import Type from 'typebox'
 import wsTicketByDefault, {
   type Connection,
@@ -8,6 +11,7 @@ import wsTicketByDefault, {
   type Handlers,
   type MessagePayload,
   type MessageReply,
+  type RedisClient,
   type TicketStore,
   type WsRoute,
   type WsTicketOptions,
@@ -185,6 +189,12 @@ export const options: WsTicketOptions = {
   badMessages: { max: 1, timeWindow: '1 minute', burst: 2 },
   store
 }
+
+// every client that there is, of one server and of a Cluster
+declare const clients: (Redis | Cluster | Redis5 | Cluster5 | Valkey | ValkeyCluster)[]
+for (const redis of clients)
+  app.register(wsTicket, { allowedOrigins: ['null'], redis, redisPrefix: 'app', redisTimeout: '1s', redisReplicas: 1 })
+export const client: RedisClient = new Redis({ lazyConnect: true })
 
 // as @fastify/autoload finds it
 const plugin: FastifyPluginAsync = async (fastify) => {

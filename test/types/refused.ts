@@ -100,6 +100,9 @@ app.register(wsTicket, { allowedOrigins: [], issuePerIp: { max: 1, timeWindow: 1
 const store: Partial<TicketStore> = {}
 app.register(wsTicket, { allowedOrigins: [], store }) // error TS2769
 
+app.register(wsTicket, { allowedOrigins: [], redis: {} }) // error TS2769
+app.register(wsTicket, { allowedOrigins: [], redis: 'redis://127.0.0.1' }) // error TS2769
+
 // contracts
 defineContract({ messages: { say: { reply: Type.String() } } }) // error TS2741
 defineContract({ messages: { say: Type.String() } }) // error TS2741
