@@ -3,10 +3,16 @@ import type { Clock } from '../clock.js'
 /** How often is looked who has waited long enough. */
 const ROUND_MS = 25
 
-interface Waiting {
-  readonly promise: Promise<void>
-  readonly resolve: () => void
+class Waiting {
   readonly dueAt: number
+  resolve: (() => void) | undefined
+  readonly promise = new Promise<void>((resolve) => {
+    this.resolve = resolve
+  })
+
+  constructor(dueAt: number) {
+    this.dueAt = dueAt
+  }
 }
 
 /** Waiting for something to be confirmed, but not for ever. */
@@ -29,7 +35,7 @@ export class Confirmations {
   }
 
   confirm(key: string): void {
-    this.#waiting.get(key)?.resolve()
+    this.#waiting.get(key)?.resolve?.()
     this.#waiting.delete(key)
     if (this.#waiting.size > 0) return
     this.#stopRounds?.()
@@ -42,8 +48,7 @@ export class Confirmations {
   }
 
   #add(key: string): Waiting {
-    const { promise, resolve } = withResolver()
-    const waiting = { promise, resolve, dueAt: this.#clock.now() + this.#timeoutMs }
+    const waiting = new Waiting(this.#clock.now() + this.#timeoutMs)
     this.#waiting.set(key, waiting)
     this.#stopRounds ??= this.#clock.every(ROUND_MS, () => this.#round(this.#clock.now()))
     return waiting
@@ -55,12 +60,4 @@ export class Confirmations {
       this.confirm(key)
     }
   }
-}
-
-function withResolver(): { promise: Promise<void>; resolve: () => void } {
-  let resolve = () => {}
-  const promise = new Promise<void>((settle) => {
-    resolve = settle
-  })
-  return { promise, resolve }
 }

@@ -1,9 +1,11 @@
+import { randomInt } from 'node:crypto'
 import type { Clock } from '../clock.js'
 import { type ClusterConnection, type ClusterNode, openSubscriber, type RedisConnection } from './client.js'
 import { RedisFailure } from './failure.js'
 import { keySlot } from './key-slot.js'
 import type { RedisLink } from './link.js'
 import type { PubSub, PubSubEvents } from './pub-sub.js'
+import { SlotRefresh } from './slot-refresh.js'
 import { CLASSIC, SHARDED, Subscriptions } from './subscriptions.js'
 
 /** The connection to one server of the Cluster, and what it is subscribed to. */
@@ -12,8 +14,8 @@ interface Shard {
   readonly subscriptions: Subscriptions
 }
 
-/** How long it is before the servers are looked for again. */
-const LOOK_INTERVAL_MS = 250
+/** Far more than there are servers. */
+const MANY = 2 ** 32
 /** What a connection is that is lost, even if it may come back. */
 const LOST: ReadonlySet<string> = new Set(['close', 'reconnecting', 'end'])
 
@@ -30,24 +32,21 @@ export class ClusterPubSub implements PubSub {
   readonly #shards = new Map<string, Shard>()
   /** Where each channel is subscribed to; undefined while no server is known to have it. */
   readonly #channels = new Map<string, Shard | undefined>()
+  readonly #slotRefresh: SlotRefresh
   readonly #listeners: readonly [event: string, listener: () => void][]
   #way: typeof CLASSIC | typeof SHARDED = SHARDED
   /** The server of all channels, where it is classic. */
   #home: string | undefined
-  /** Where the servers are looked for again, and a moment after. */
-  #isLooking = false
-  #isLookingAgain = false
-  #isClosed = false
-  #stopResting: (() => void) | undefined
 
   constructor(link: RedisLink, cluster: ClusterConnection, clock: Clock, events: PubSubEvents) {
     this.#link = link
     this.#cluster = cluster
     this.#clock = clock
     this.#events = events
+    this.#slotRefresh = new SlotRefresh(cluster, clock, () => this.#assignAll())
     this.#listeners = [
       ['ready', () => this.#assignAll()],
-      ['-node', () => this.#look()]
+      ['-node', () => this.#slotRefresh.request()]
     ]
     for (const [event, listener] of this.#listeners) cluster.on(event, listener)
     if (cluster.status === 'ready') this.#assignAll()
@@ -67,7 +66,7 @@ export class ClusterPubSub implements PubSub {
       node?.status === 'ready'
         ? this.#link.commands.callOn(node, this.#way.publish, [channel, text])
         : Promise.reject(new RedisFailure('UNREACHABLE', 'its server is not connected'))
-    published.catch(() => this.#look())
+    published.catch(() => this.#slotRefresh.request())
     return published
   }
 
@@ -87,41 +86,20 @@ export class ClusterPubSub implements PubSub {
 
   check(): void {
     for (const { subscriptions } of this.#shards.values()) void subscriptions.check()
-    if ([...this.#channels.values()].includes(undefined)) this.#look()
+    if ([...this.#channels.values()].includes(undefined)) this.#slotRefresh.request()
   }
 
   close(): void {
     for (const [event, listener] of this.#listeners) this.#cluster.off(event, listener)
-    this.#isClosed = true
-    this.#stopResting?.()
+    this.#slotRefresh.close()
     this.#channels.clear()
     this.#closeShards()
   }
 
   #troubled(failure?: RedisFailure): void {
-    if (failure && /unknown command/i.test(failure.message)) return this.#goClassic()
+    if (this.#way === SHARDED && failure && /unknown command/i.test(failure.message)) return this.#goClassic()
     if (failure) this.#events.failed(failure)
-    this.#look()
-  }
-
-  /** Slots may have moved. Looks at once, but not all the time. */
-  #look(): void {
-    this.#isLookingAgain = this.#isLooking
-    if (this.#isLooking || this.#isClosed) return
-    this.#isLooking = true
-    this.#cluster.refreshSlotsCache(() => {
-      if (this.#isClosed) return
-      this.#assignAll()
-      this.#rest()
-    })
-  }
-
-  #rest(): void {
-    this.#stopResting = this.#clock.every(LOOK_INTERVAL_MS, () => {
-      this.#stopResting?.()
-      this.#isLooking = false
-      if (this.#isLookingAgain) this.#look()
-    })
+    this.#slotRefresh.request()
   }
 
   #goClassic(): void {
@@ -143,7 +121,7 @@ export class ClusterPubSub implements PubSub {
   /** So that what is published finds a connection that is ready. */
   #connectAll(): void {
     for (const node of this.#cluster.nodes('master')) {
-      if (node.status === 'wait') node.connect().catch(() => {})
+      if (node.status === 'wait') connect(node)
     }
   }
 
@@ -160,12 +138,15 @@ export class ClusterPubSub implements PubSub {
     return this.#way === CLASSIC ? this.#home : this.#cluster.slots[keySlot(channel)]?.[0]
   }
 
-  /** The one that it is, as long as that is well; else another. */
+  /** The one that it is, as long as that is well; else any other. */
   #findHome(): string | undefined {
-    const status = this.#shards.get(this.#home ?? '')?.connection.status ?? 'end'
-    const addresses = this.#cluster.nodes('master').map(addressOf)
-    if (this.#home !== undefined && addresses.includes(this.#home) && !LOST.has(status)) return this.#home
-    return addresses.find((address) => address !== this.#home) ?? this.#home
+    const shard = this.#shards.get(this.#home ?? '')
+    if (shard && !LOST.has(shard.connection.status) && this.#nodeAt(this.#home)) return this.#home
+    const others = this.#cluster
+      .nodes('master')
+      .map(addressOf)
+      .filter((address) => address !== this.#home)
+    return others.at(randomInt(MANY) % others.length)
   }
 
   #nodeAt(address: string | undefined): ClusterNode | undefined {
@@ -192,9 +173,7 @@ export class ClusterPubSub implements PubSub {
     })
     const shard = { connection, subscriptions }
     this.#shards.set(address, shard)
-    // an error without a listener is written to the console
-    connection.on('error', () => {})
-    connection.connect().catch(() => {})
+    connect(connection)
     return shard
   }
 
@@ -207,6 +186,12 @@ export class ClusterPubSub implements PubSub {
   #closeShards(): void {
     for (const [address, shard] of this.#shards) this.#closeShard(address, shard)
   }
+}
+
+/** An error that nobody listens to is written to the console; clients do not listen any longer to what they have given up. */
+function connect(connection: RedisConnection): void {
+  connection.on('error', () => {})
+  connection.connect().catch(() => {})
 }
 
 function addressOf({ options }: ClusterNode): string {

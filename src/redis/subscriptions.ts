@@ -117,7 +117,6 @@ export class Subscriptions {
   }
 
   #checkFailed(): void {
-    this.#options.troubled()
     if (++this.#failedChecks === MAX_FAILED_CHECKS) this.#connection.disconnect(true)
   }
 
@@ -143,7 +142,8 @@ export class Subscriptions {
       if (this.#channels.get(channel) === subscription) this.#confirm(channel, subscription)
       return count
     } catch (error) {
-      this.#options.troubled(failureOf(error))
+      // one that nobody wants any more is no trouble
+      if (this.#channels.get(channel) === subscription) this.#options.troubled(failureOf(error))
       return undefined
     }
   }
