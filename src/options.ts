@@ -47,6 +47,8 @@ const connectionFields = {
   badMessages: Type.Object(rateShape.properties, { ...rateShape, default: { max: 10, timeWindow: MINUTE } }),
   /** Frames that complete no message (pings, pongs, fragments) before the connection is closed with 4429. */
   frameLimit: Type.Object(rateShape.properties, { ...rateShape, default: { max: 50, timeWindow: 1000, burst: 200 } }),
+  /** `$refresh` of one connection: each may ask the ticket store. */
+  refreshLimit: Type.Object(rateShape.properties, { ...rateShape, default: { max: 10, timeWindow: MINUTE } }),
   /** Bytes of one message; more is closed with 1009. */
   maxPayload: whole(1, 104_857_600, 65_536),
   /** How long a message may take from its first byte to its last; then 4408. */
@@ -179,6 +181,7 @@ export interface ConnectionSettings {
   readonly limitViolations: RateSettings
   readonly badMessages: RateSettings
   readonly frameLimit: RateSettings
+  readonly refreshLimit: RateSettings
   readonly maxPayload: number
   readonly messageTimeoutMs: number
   readonly maxDepth: number
@@ -320,6 +323,7 @@ function connectionSettings(given: Static<typeof routeShape>): ConnectionSetting
     limitViolations: rateSettings(given.limitViolations),
     badMessages: rateSettings(given.badMessages),
     frameLimit: rateSettings(given.frameLimit),
+    refreshLimit: rateSettings(given.refreshLimit),
     maxPayload: given.maxPayload,
     messageTimeoutMs: toMs(given.messageTimeout),
     maxDepth: given.maxDepth,

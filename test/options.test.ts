@@ -40,6 +40,7 @@ t.test('defaults are those of the documentation', async (t) => {
     limitViolations: { max: 100, timeWindowMs: 60_000, burst: 100 },
     badMessages: { max: 10, timeWindowMs: 60_000, burst: 10 },
     frameLimit: { max: 50, timeWindowMs: 1000, burst: 200 },
+    refreshLimit: { max: 10, timeWindowMs: 60_000, burst: 10 },
     maxPayload: 65_536,
     messageTimeoutMs: 20_000,
     maxDepth: 16,
@@ -239,7 +240,16 @@ for (const [name, values] of Object.entries(badValues)) {
   })
 }
 
-for (const name of ['rateLimit', 'limitViolations', 'badMessages', 'frameLimit', 'issuePerUser', 'issuePerIp', 'upgradePerIp']) {
+for (const name of [
+  'rateLimit',
+  'limitViolations',
+  'badMessages',
+  'frameLimit',
+  'refreshLimit',
+  'issuePerUser',
+  'issuePerIp',
+  'upgradePerIp'
+]) {
   t.test(`a bad ${name} refuses to start`, async (t) => {
     for (const [value, place] of rateCases) {
       const message = new RegExp(`^Option '${name}${place.replace('.', '\\.')}' is .+; allowed: .+\\.$`)

@@ -36,9 +36,6 @@ export interface MessageTable {
   readonly swept: readonly SweptLimit[]
 }
 
-/** Nobody needs more: a session lasts minutes. What is beyond is refused as any message over a limit. */
-const REFRESHES = { max: 10, timeWindowMs: 60_000, burst: 10 }
-
 /** A sample is enough: whoever sends bad messages must not fill the log. */
 const ONE_LINE = { max: 1, timeWindowMs: 60_000, burst: 1 }
 
@@ -61,7 +58,7 @@ export function compileMessages(
   const violations = compiler.connectionLimit(settings.limitViolations)
   const badMessages = compiler.connectionLimit(settings.badMessages)
   const frames = compiler.connectionLimit(settings.frameLimit)
-  const refreshes = compiler.connectionLimit(REFRESHES)
+  const refreshes = compiler.connectionLimit(settings.refreshLimit)
   const badLines = compiler.connectionLimit(ONE_LINE)
   const faultLines = compiler.connectionLimit(ONE_LINE)
   compiler.checkNames(contract, handlers)

@@ -99,7 +99,7 @@ attack('B5 a corrupted value that is redeemed is answered 503 or 401', { plugin:
 )
 
 const refreshed = new WatchedStore()
-const patient = { ...plenty, store: refreshed, badMessages: many, rateLimit: many, limitViolations: many }
+const patient = { ...plenty, store: refreshed, badMessages: many, refreshLimit: many, rateLimit: many, limitViolations: many }
 
 attack('B5 a corrupted value that is to refresh a session is answered 503 or 401', { plugin: patient }, async (t, { app }) => {
   const client = await connect(t, app, '/echo')
