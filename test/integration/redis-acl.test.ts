@@ -51,6 +51,10 @@ t.test('the user of Redis that is documented may do all that the plugin does, an
   )
   const foreign = openClient(t, server.port, 'ioredis', { username: 'fastify-ws-ticket', password: 'canary' })
   for (const [command, ...args] of [['GET', 'other'], ['FLUSHALL'], ['PUBLISH', 'other', 'x'], ['CONFIG', 'GET', 'requirepass']]) {
-    await t.rejects(Promise.resolve(Reflect.apply(Reflect.get(foreign, 'call'), foreign, [command, args])), { message: /^NOPERM/ }, String(command))
+    await t.rejects(
+      Promise.resolve(Reflect.apply(Reflect.get(foreign, 'call'), foreign, [command, args])),
+      { message: /^NOPERM/ },
+      String(command)
+    )
   }
 })
