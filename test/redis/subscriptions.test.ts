@@ -185,6 +185,13 @@ if (needs(t, 'redis-server')) {
     t.equal(watched.subscriptions.isConfirmed('one'), true)
   })
 
+  t.test('a connection that tells of a fault, or that its server has lost a slot, is trouble', async (t) => {
+    const watched = new Watched(t, 1)
+    for (const event of ['error', 'moved'])
+      Reflect.apply(Reflect.get(watched.connection, 'emit'), watched.connection, [event, new Error('a fault')])
+    t.same(watched.troubles, [undefined, undefined])
+  })
+
   t.test('closed, it listens no longer and lets nobody wait', async (t) => {
     const server = await RedisServer.start(t)
     const watched = new Watched(t, server.port)
