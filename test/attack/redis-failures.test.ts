@@ -60,6 +60,14 @@ attack('I2 I4 Redis is stopped: 503 by the deadline, and late answers make no se
   t.ok(await isGood(t, port, '/echo', ticket), 'what it was asked to do too late it has not done')
 })
 
+attack('I2 I4 Redis is slow: 503 by the deadline, and what it does too late uses no ticket up', withRedis(), async (t, scene) => {
+  const ticket = await ticketFor(t, scene.app, '/echo')
+  await server.cli('client', 'pause', '1500', 'ALL')
+  await isUnavailable(t, scene, ticket, 'slow')
+  await untilBack(t, scene)
+  t.ok(await isGood(t, scene.port, '/echo', ticket))
+})
+
 attack(
   'E2 Redis is stopped: pending handshakes are capped',
   withRedis({ maxPendingHandshakes: 20, redisTimeout: 2000 }),
