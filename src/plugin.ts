@@ -126,7 +126,8 @@ function createScope(app: FastifyInstance, settings: Settings, { hub, parts, rou
 
 function checkAuthentication(instance: FastifyInstance, settings: Settings): void {
   if (!canAuthenticate(settings, instance.hasRequestDecorator('jwtVerify'))) throw fail('MISSING_AUTHENTICATION')
-  if (settings.authenticate === undefined && hasGuessableSecret(instance)) throw fail('GUESSABLE_SECRET')
+  // what else an app may call jwt is not asked to sign
+  if (instance.hasPlugin('@fastify/jwt') && hasGuessableSecret(instance)) throw fail('GUESSABLE_SECRET')
 }
 
 /** Looks after connections until the app closes; then each is told to come back later (1012), and all is given back. */

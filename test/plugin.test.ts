@@ -160,6 +160,30 @@ t.test('an app that authenticates by itself needs no @fastify/jwt', async (t) =>
   t.equal(response.statusCode, 201)
 })
 
+t.test('A8 an app that authenticates by itself does not start with a secret of @fastify/jwt that anybody guesses', async (t) => {
+  const own = { ...options, authenticate: async () => ({ sub: 'ann' }) }
+  for (const namespace of [{}, { namespace: 'chat' }]) {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(wsTicket, own)
+    app.wsRoute('/echo', echoRoute)
+    await app.register(fastifyJwt, { secret: 'supersecret', ...namespace })
+    await t.rejects(async () => await app.ready(), { code: 'FST_WS_TICKET_GUESSABLE_SECRET' })
+  }
+})
+
+t.test('what else an app calls jwt is not asked to sign', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  let signed = 0
+  const name: string = 'jwt'
+  app.decorate(name, { sign: () => void signed++ })
+  await app.register(wsTicket, { ...options, authenticate: async () => ({ sub: 'ann' }) })
+  app.wsRoute('/echo', echoRoute)
+  await app.ready()
+  t.equal(signed, 0)
+})
+
 t.test('@fastify/jwt may be registered after the plugin', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())

@@ -30,16 +30,17 @@ const HASHES: ReadonlyMap<unknown, string> = new Map([
 
 /**
  * Does the app sign its tokens with a secret that would be guessed at once? Its secret can not be read, so a token is signed
- * and the guesses are tried on that. An app that only verifies, or looks its secrets up, is not asked.
+ * and the guesses are tried on that. An app that only verifies, or looks its secrets up, is not asked. Each namespace of
+ * @fastify/jwt has a secret of its own.
  */
 export function hasGuessableSecret(app: FastifyInstance): boolean {
-  const token = signSample(app)
-  return token !== undefined && isSignedWithGuessableSecret(token)
+  const jwt: unknown = Reflect.get(app, 'jwt')
+  const tokens = [jwt, ...Object.values(Object(jwt))].map(signSample).filter((token) => token !== undefined)
+  return tokens.some(isSignedWithGuessableSecret)
 }
 
 /** @fastify/jwt's types are not ours to depend on. */
-function signSample(app: FastifyInstance): string | undefined {
-  const jwt: unknown = Reflect.get(app, 'jwt')
+function signSample(jwt: unknown): string | undefined {
   const sign: unknown = Reflect.get(Object(jwt), 'sign')
   if (typeof sign !== 'function') return undefined
   try {

@@ -25,16 +25,33 @@ function signed(secret: string, algorithm: string, hash: string): string {
 t.test('A8 secrets that nobody guesses, keys, and what can not be asked, start', async (t) => {
   const publicOnly = { public: JWT_SECRET } as const
   const neverAsked = async () => await Promise.reject(new Error('looked up without a request'))
+  const own = { authenticate: () => ({ sub: 'ann' }) }
   const accepted: [string, JwtOptions, Partial<WsTicketOptions>?][] = [
     ['32 bytes', { secret: JWT_SECRET }],
     ['another algorithm', { secret: JWT_SECRET, sign: { algorithm: 'HS512' } }],
     ['verify only', { secret: publicOnly }],
     ['looked up', { secret: neverAsked }],
-    ["the app's own authentication", { secret: 'secret' }, { authenticate: () => ({ sub: 'ann' }) }]
+    ["the app's own authentication", { secret: JWT_SECRET }, own],
+    ['a namespace', { secret: JWT_SECRET, namespace: 'chat' }, own],
+    ['a namespace that only verifies', { secret: publicOnly, namespace: 'chat' }, own]
   ]
   for (const [what, jwtOptions, options] of accepted) await t.resolves(start(t, jwtOptions, options), what)
   t.notOk(isSignedWithGuessableSecret('e30.e30.'), 'no algorithm')
   t.notOk(hasGuessableSecret(Fastify()), 'another plugin that verifies')
+})
+
+t.test('A8 the secret is asked however the app authenticates, and that of each namespace', async (t) => {
+  const own = { authenticate: () => ({ sub: 'ann' }) }
+  const refused: [string, JwtOptions, Partial<WsTicketOptions>?][] = [
+    ['by jwtVerify', { secret: 'secret' }],
+    ['by authenticate', { secret: 'secret' }, own],
+    ['in a namespace', { secret: 'secret', namespace: 'chat' }, own],
+    ['in a namespace named as a method', { secret: 'secret', namespace: 'sign' }, own],
+    ['in a namespace with jwtVerify', { secret: 'secret', namespace: 'chat', jwtVerify: 'jwtVerify' }]
+  ]
+  for (const [how, jwtOptions, options] of refused) {
+    await t.rejects(start(t, jwtOptions, options), { code: 'FST_WS_TICKET_GUESSABLE_SECRET', statusCode: 500 }, how)
+  }
 })
 
 t.test('A8 every HMAC algorithm is tried, and no other', async (t) => {
