@@ -1,4 +1,5 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { setDeadline } from '../ticket/deadline.js'
 import { checkBody, checkCaller, fillEmptyBody, type IssueStage, issue, ticketSchema } from '../ticket/issue.js'
 import type { ConnectionLimits } from '../upgrade/connection-limits.js'
 import { checkOrigin } from '../upgrade/origin.js'
@@ -36,14 +37,15 @@ export function declareTicketRoute(app: FastifyInstance, scope: RouteScope, rout
     authorize: route.authorize
   }
   app.route({
-    // a look-up of the app that never ends would hold the request for ever
-    handlerTimeout: scope.settings.handshakeTimeoutMs,
     ...route.fastify,
     method: 'POST',
     url: `${route.path.replace(/\/$/, '')}/ticket`,
     bodyLimit: BODY_LIMIT,
     schema: { ...ticketSchema, ...route.schema },
-    onRequest: before(async (request: FastifyRequest) => checkCaller(stage, request), route.fastify.onRequest),
+    onRequest: before(async (request: FastifyRequest, reply: FastifyReply) => {
+      setDeadline(reply, scope.settings)
+      await checkCaller(stage, request)
+    }, route.fastify.onRequest),
     preParsing: before(fillEmptyBody, route.fastify.preParsing),
     preValidation: before(checkBody, route.fastify.preValidation),
     handler: (request, reply) => issue(stage, request, reply)

@@ -128,13 +128,14 @@ function checkContentType(request: FastifyRequest): void {
   if (type.trim().toLowerCase() !== 'application/json') throw fail('UNSUPPORTED_MEDIA_TYPE')
 }
 
-/** Issues a ticket: the handler of the ticket route. */
+/** Issues a ticket: the handler of the ticket route. Nothing is left to do where it was answered by the deadline. */
 export async function issue(stage: IssueStage, request: FastifyRequest, reply: FastifyReply): Promise<object> {
   const { settings, store } = stage
   const caller = callerOf(request)
-  const context = await authorize(stage, request)
   const refreshes = refreshOf(request.body)
   if (refreshes === null) await stage.checkRoom(ipKeyOf(request), caller.userId)
+  const context = await authorize(stage, request)
+  if (reply.sent) return reply.hijack()
   const ttlMs = Math.min(settings.ticketTtlMs, timeLeftMs(request, caller, settings))
   const record = asJson({
     user: caller.user,
@@ -149,6 +150,7 @@ export async function issue(stage: IssueStage, request: FastifyRequest, reply: F
   })
   const ticket = createTicket()
   await keep(store, request, hashTicket(ticket), record, ttlMs, settings.maxTicketsPerUser)
+  if (reply.sent) return reply.hijack()
   // a ticket that nobody is told of opens nothing
   if (stage.wasDisconnected(caller.userId, caller.since)) throw fail('FORBIDDEN')
   reply.code(201).header('cache-control', 'no-store')

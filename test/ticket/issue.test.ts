@@ -3,7 +3,7 @@ import fastifyJwt from '@fastify/jwt'
 import fastifySwagger from '@fastify/swagger'
 import Fastify, { type FastifyInstance, type LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
-import { type TicketStore, wsTicket } from '../../src/index.js'
+import { type TicketStore, type WsTicketOptions, wsTicket } from '../../src/index.js'
 import { callerOf } from '../../src/ticket/issue.js'
 import { MemoryTicketStore } from '../../src/ticket/memory-store.js'
 import { hashTicket } from '../../src/ticket/ticket.js'
@@ -12,7 +12,7 @@ import { connectInjected } from '../fixtures/client.js'
 import { handSigned, unsigned } from '../fixtures/jwt.js'
 import { captureLog } from '../fixtures/log.js'
 import { ManualClock } from '../fixtures/manual-clock.js'
-import { issueTicket, requestTicket } from '../fixtures/tickets.js'
+import { issueTicket, requestTicket, type TicketRequest } from '../fixtures/tickets.js'
 import { as, buildTimedApp, expiresIn } from '../fixtures/timed-app.js'
 
 const echo = { contract: echoContract, handlers: echoHandlers }
@@ -263,8 +263,8 @@ t.test('A11 a ticket never outlives its JWT', async (t) => {
 
 t.test('A11 a JWT that ends while authorize is at work gets no ticket', async (t) => {
   const { app, clock } = await buildTimedApp(t)
-  app.wsRoute('/echo', { ...echo, authorize: () => clock.advance(5000) })
-  refusedWith(t, await requestTicket(app, '/echo', as({ sub: 'ann', exp: expiresIn(clock, 5000) })), 401, 'UNAUTHENTICATED', app)
+  app.wsRoute('/echo', { ...echo, authorize: () => clock.advance(4000) })
+  refusedWith(t, await requestTicket(app, '/echo', as({ sub: 'ann', exp: expiresIn(clock, 4000) })), 401, 'UNAUTHENTICATED', app)
 })
 
 t.test('C12 a ticket is no bearer token', async (t) => {
@@ -301,6 +301,50 @@ t.test('E6 429 tells an address, 503 everybody that there is no room', async (t)
   const total = await requestTicket(full, '/echo', { claims: { sub: 'bob' }, remoteAddress: '127.0.0.2' })
   refusedWith(t, total, 503, 'SERVER_FULL', full, 1)
   t.equal(total.headers['retry-after'], '5')
+})
+
+t.test('E6 whoever finds no room costs the app nothing: authorize is not asked', async (t) => {
+  const caps: [Partial<WsTicketOptions>, TicketRequest, number][] = [
+    [{ maxConnectionsPerUser: 1 }, {}, 409],
+    [{ maxConnectionsPerIp: 1 }, { claims: { sub: 'bob' } }, 429],
+    [{ maxConnections: 1 }, { claims: { sub: 'bob' }, remoteAddress: '127.0.0.2' }, 503]
+  ]
+  for (const [plugin, request, statusCode] of caps) {
+    const app = await buildApp(t, { plugin })
+    let asked = 0
+    app.wsRoute('/echo', { ...echo, authorize: () => void asked++ })
+    const welcome = await (await connectInjected(app, '/echo')).next()
+    t.equal(asked, 1)
+    t.equal((await requestTicket(app, '/echo', request)).statusCode, statusCode)
+    t.equal(asked, 1, `${statusCode}: not asked`)
+    const { connection } = Object(welcome.payload)
+    t.equal((await requestTicket(app, '/echo', { body: { refresh: connection } })).statusCode, 201)
+    t.equal(asked, 2, 'asked by a refresh, which needs no room')
+  }
+})
+
+t.test('E2 a store that does not settle is answered by the deadline, and what it answers late is told to nobody', async (t) => {
+  const { logger, lines } = captureLog()
+  const clock = new ManualClock()
+  const store = new MemoryTicketStore({ clock, maxTickets: 10, maxTicketsPerUser: 10 })
+  const issue = store.issue.bind(store)
+  let answer = () => {}
+  Reflect.set(store, 'issue', async (...args: Parameters<typeof issue>) => {
+    await new Promise<void>((resolve) => {
+      answer = resolve
+      // once the store has been asked, and has not answered
+      setImmediate(() => clock.advance(5000))
+    })
+    return await issue(...args)
+  })
+  const { app } = await buildTimedApp(t, { server: { logger }, plugin: { clock, store } })
+  app.wsRoute('/echo', echo)
+  const response = await requestTicket(app, '/echo', as({ sub: 'ann' }, { body: '{}' }))
+  refusedWith(t, response, 503, 'UNAVAILABLE', app)
+  answer()
+  await new Promise((resolve) => setImmediate(resolve))
+  t.equal(app.wsTicket.stats().tickets, 1, 'it was kept late')
+  t.equal(lines.filter(({ level }) => level >= 40).length, 1, 'and the log has one line')
 })
 
 t.test('B3 503 tells that the store is full', async (t) => {
