@@ -99,9 +99,13 @@ function includes(range: string, slot: number): boolean {
   return first <= slot && slot <= last
 }
 
-async function moveSlot(servers: readonly RedisServer[], slot: number, to: RedisServer): Promise<void> {
+/** As `redis-cli --cluster reshard` does: who imports a slot has the last word about it. */
+async function moveSlot(servers: readonly RedisServer[], channel: string, from: RedisServer, to: RedisServer): Promise<void> {
+  const set = (server: RedisServer, ...args: string[]) => server.cli('cluster', 'setslot', String(keySlot(channel)), ...args)
   const id = await to.cli('cluster', 'myid')
-  for (const server of [to, ...servers.filter((each) => each !== to)]) await server.cli('cluster', 'setslot', String(slot), 'node', id)
+  await set(to, 'importing', await from.cli('cluster', 'myid'))
+  await set(from, 'migrating', id)
+  for (const server of [to, from, ...servers]) await set(server, 'node', id)
 }
 
 if (needs(t, 'redis-server')) {
@@ -114,11 +118,11 @@ if (needs(t, 'redis-server')) {
       const from = await ownerOf(servers, 'channel 0')
       const to = servers.find((server) => server !== from) ?? from
       t.equal(await from.cli('pubsub', 'shardchannels', 'channel 0'), 'channel 0')
-      await moveSlot(servers, keySlot('channel 0'), to)
+      await moveSlot(servers, 'channel 0', from, to)
       await works(t, pair, 'after')
       t.equal(await to.cli('pubsub', 'shardchannels', 'channel 0'), 'channel 0')
       t.equal(await from.cli('pubsub', 'shardchannels', 'channel 0'), '')
-      await moveSlot(servers, keySlot('channel 0'), from)
+      await moveSlot(servers, 'channel 0', to, from)
       await works(t, pair, 'and back')
     })
   }
