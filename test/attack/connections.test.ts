@@ -47,14 +47,24 @@ const caps: Record<string, Cap> = {
   }
 }
 
+/** What the app has its say in. */
+class AppChecks extends HeldUpgrades {
+  /** How often it was asked who may connect. */
+  authorized = 0
+
+  readonly authorize = (): void => {
+    this.authorized++
+  }
+}
+
 /** Visits to one app. */
 class Visits {
   readonly #t: Test
   readonly scene: Scene
-  readonly held: HeldUpgrades
+  readonly held: AppChecks
   readonly #cap: Cap
 
-  constructor(t: Test, scene: Scene, cap: Cap, held: HeldUpgrades) {
+  constructor(t: Test, scene: Scene, cap: Cap, held: AppChecks) {
     this.#t = t
     this.scene = scene
     this.held = held
@@ -103,8 +113,10 @@ class Visits {
     isRefusal(t, answer, this.#cap.wanted, `${what}: and no other is`)
     t.match(answer.text, /^retry-after: [1-9]\d*\r$/im)
     const { sub, from } = this.#cap.visitor(CAP + 1)
+    const { authorized } = this.held
     const issued = await requestTicket(app, '/echo', as({ sub }, { remoteAddress: from }))
     t.equal(issued.statusCode, this.#cap.issue, 'a page is told when it asks for a ticket')
+    t.equal(this.held.authorized, authorized, 'before authorize is asked')
     t.match(issued.headers, { 'retry-after': /^[1-9]/ })
     for (const { raw } of open) raw.socket.resetAndDestroy()
     await untilServerSockets(app, before)
@@ -160,7 +172,7 @@ const paths: Record<string, (visits: Visits) => Promise<unknown>> = {
 }
 
 for (const [name, cap] of Object.entries(caps)) {
-  const held = new HeldUpgrades()
+  const held = new AppChecks()
   const options = {
     timed: true,
     plugin: { ...manyRequests, ...cap.plugin, handshakeTimeout: TIMEOUT_MS, ticketTtl: '1 minute' },
@@ -168,6 +180,7 @@ for (const [name, cap] of Object.entries(caps)) {
       app.wsRoute('/echo', {
         contract: echoContract,
         handlers: echoHandlers,
+        authorize: held.authorize,
         preHandler: [
           held.hook,
           async ({ headers }) => {

@@ -2,10 +2,14 @@ import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { echoContract, echoHandlers } from '../fixtures/app.js'
 import { attack } from '../fixtures/attack.js'
+import { connect } from '../fixtures/client.js'
 import { manyMessages, manyRequests } from '../fixtures/counted-echo.js'
 import { beginRaw, openRaw } from '../fixtures/frames.js'
+import { inTime } from '../fixtures/in-time.js'
 import { postTicket } from '../fixtures/post-ticket.js'
 import { statusOf } from '../fixtures/raw-socket.js'
+import { issueTicket } from '../fixtures/tickets.js'
+import { as } from '../fixtures/timed-app.js'
 
 const DAY_MS = 86_400_000
 const few = { max: 3, timeWindow: '1 minute' }
@@ -87,6 +91,48 @@ for (const [what, plugin] of Object.entries({ user: { issuePerUser: few }, addre
       const refused = await postTicket(app)
       t.match(refused, { status: 429 })
       t.ok(refused.retryAfter <= 60, `to wait for ${refused.retryAfter} seconds`)
+    }
+  )
+}
+
+attack('H9 with the clock set back, a ticket lives no longer', { timed: true, plugin: manyRequests }, async (t, scene) => {
+  const { app, advance, shiftWall } = scene
+  // so that its end is between two rounds of whatever sweeps
+  await advance(500)
+  const ann = as({ sub: 'ann' })
+  const [early, late] = [await issueTicket(app, '/echo', ann), await issueTicket(app, '/echo', ann)]
+  shiftWall(-DAY_MS)
+  await advance(29_000)
+  t.equal(statusOf(await (await beginRaw(t, app, { ticket: early })).answer), 101, 'good for 30 seconds')
+  await advance(1000)
+  t.equal(statusOf(await (await beginRaw(t, app, { ticket: late })).answer), 401, 'and not a moment longer')
+  await advance(2000)
+  t.equal(app.wsTicket.stats().tickets, 0, 'nor is it kept')
+})
+
+const MINUTE_MS = 60_000
+/** What ends a session after a minute; the clock of a timed scene begins at that time. */
+const ends = {
+  'its JWT': { claims: { exp: (Date.UTC(2026, 0, 1) + MINUTE_MS) / 1000 }, limits: {} },
+  maxSession: { claims: {}, limits: { maxSession: MINUTE_MS } }
+}
+
+for (const [what, { claims, limits }] of Object.entries(ends)) {
+  attack(
+    `H9 with the clock set back, a session that ${what} ends lasts no longer`,
+    {
+      timed: true,
+      plugin: manyRequests,
+      declare: (app) => app.wsRoute('/echo', { ...manyMessages, ...limits, contract: echoContract, handlers: echoHandlers })
+    },
+    async (t, { app, advance, shiftWall }) => {
+      const client = await connect(t, app, '/echo', as({ sub: 'ann', ...claims }))
+      shiftWall(-DAY_MS)
+      await advance(MINUTE_MS - 1000)
+      t.equal(client.socket.readyState, client.socket.OPEN, 'it lasts a minute')
+      await advance(2000)
+      const isClosed = await inTime(client.closed, 5000)
+      t.same(isClosed && (await client.closed), { code: 4401, reason: 'session expired' }, 'and not a moment longer')
     }
   )
 }
