@@ -28,18 +28,18 @@ t.test('the local bus keeps the contract of buses', async (t) => {
   await testBus(t, 1, async (_t, hubs) => hubs.map((hub) => localBus((message) => hub.deliver(message))))
 })
 
-if (needs(t, 'redis-server')) {
-  t.test('the bus on one Redis keeps the contract of buses', async (t) => {
-    const { port } = await RedisServer.start(t)
-    for (const name of CLIENT_NAMES) {
-      await t.test(name, async (t) => await testBus(t, 3, (t, hubs) => redisBuses(t, openClient(t, port, name), hubs)))
-    }
-  })
+t.test('the bus on one Redis keeps the contract of buses', async (t) => {
+  if (!needs(t, 'redis-server')) return
+  const { port } = await RedisServer.start(t)
+  for (const name of CLIENT_NAMES) {
+    await t.test(name, async (t) => await testBus(t, 3, (t, hubs) => redisBuses(t, openClient(t, port, name), hubs)))
+  }
+})
 
-  t.test('the bus on a Redis Cluster keeps the contract of buses', async (t) => {
-    const [server] = await startCluster(t)
-    for (const name of CLIENT_NAMES) {
-      await t.test(name, async (t) => await testBus(t, 3, (t, hubs) => redisBuses(t, openClusterClient(t, server?.port ?? 0, name), hubs)))
-    }
-  })
-}
+t.test('the bus on a Redis Cluster keeps the contract of buses', async (t) => {
+  if (!needs(t, 'redis-server')) return
+  const [server] = await startCluster(t)
+  for (const name of CLIENT_NAMES) {
+    await t.test(name, async (t) => await testBus(t, 3, (t, hubs) => redisBuses(t, openClusterClient(t, server?.port ?? 0, name), hubs)))
+  }
+})

@@ -12,10 +12,9 @@ t.test('slots are those of the specification', async (t) => {
   t.not(keySlot('foo{}{bar}'), keySlot('bar'), 'the first braces count, and are empty')
 })
 
-if (needs(t, 'redis-server')) {
-  t.test('slots are those that a server says', async (t) => {
-    const server = await RedisServer.start(t, { args: ['--cluster-enabled', 'yes'] })
-    const keys = ['a', 'foo{bar}zap', 'foo{}bar', '{}', '}{', 'a}b{c', '{a', 'a}', 'foo{}{bar}', '{a}{b}', 'ä\u{1F600}', 'x'.repeat(1000)]
-    for (const key of keys) t.equal(String(keySlot(key)), await server.cli('cluster', 'keyslot', key), key)
-  })
-}
+t.test('slots are those that a server says', async (t) => {
+  if (!needs(t, 'redis-server')) return
+  const server = await RedisServer.start(t, { args: ['--cluster-enabled', 'yes'] })
+  const keys = ['a', 'foo{bar}zap', 'foo{}bar', '{}', '}{', 'a}b{c', '{a', 'a}', 'foo{}{bar}', '{a}{b}', 'ä\u{1F600}', 'x'.repeat(1000)]
+  for (const key of keys) t.equal(String(keySlot(key)), await server.cli('cluster', 'keyslot', key), key.slice(0, 20))
+})
