@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
@@ -56,6 +57,40 @@ for (const [name, payload] of [
     raw.write(CLOSE)
     t.match(await closings.count(1), [{ code: 4429, reason: 'too many frames that are no message' }])
     await raw.ended
+  })
+}
+
+/** What `frameLimit` lets pass at once while its clock stands still. */
+const ALLOWED = 200
+
+/** Waits until the server has read all that was written, by a ping that it answers, unless it has closed. */
+async function untilRead(raw: RawSocket, name: string): Promise<void> {
+  raw.write(frame(PING, name))
+  while (!raw.received.includes(name) && !raw.received.includes('too many frames')) await once(raw.socket, 'data')
+}
+
+for (const [name, payload] of [
+  ['empty', ''],
+  ['1-byte', 'x']
+] as const) {
+  const { closings, declare } = closingRoute()
+  attack(`F5 of ${name} fragments two hundred are taken, and not one more`, { timed: true, declare }, async (t, { app }) => {
+    const raw = await openRaw(t, app)
+    // a ping counts like a fragment
+    const fragments = [frame(TEXT_FRAGMENT, payload), ...Array.from({ length: ALLOWED - 2 }, () => frame(CONTINUATION, payload))]
+    raw.write(Buffer.concat(fragments))
+    await untilRead(raw, 'as many as are allowed')
+    t.equal(closings.all.length, 0)
+    t.match(raw.received, 'as many as are allowed', 'so many are taken')
+
+    raw.write(frame(CONTINUATION, payload))
+    await untilRead(raw, 'one more')
+    // what is closing is not answered any more; the close may come behind a ping that was read with the frame before
+    await untilRead(raw, 'another one')
+    t.match(raw.received, 'too many frames', 'the next closes')
+    t.notMatch(raw.received, 'another one', 'and nothing behind it is taken')
+    raw.write(CLOSE)
+    t.match(await closings.count(1), [{ code: 4429, reason: 'too many frames that are no message' }])
   })
 }
 
