@@ -115,7 +115,8 @@ export class RedisTicketStore implements TicketStore {
   async #awaitReplicas(): Promise<void> {
     if (this.#replicas === 0) return
     const { commands } = this.#link
-    const reached = Number(await commands.call('WAIT', [this.#replicas, commands.timeoutMs]))
+    // so that the answer comes before its own deadline
+    const reached = Number(await commands.call('WAIT', [this.#replicas, Math.ceil(commands.timeoutMs / 2)]))
     if (reached < this.#replicas) throw new RedisFailure('NOREPLICAS', `${reached} replicas have the redemption`)
   }
 

@@ -85,9 +85,9 @@ if (needs(t, 'redis-server')) {
   t.test('a redemption that no replica has got is refused where one has to', async (t) => {
     const server = await RedisServer.start(t, { args: ['--repl-diskless-sync-delay', '0'] })
     const client = openClient(t, server.port)
-    const store = await openStore(t, client, { redisReplicas: 1, timeoutMs: 200 })
+    const store = await openStore(t, client, { redisReplicas: 1, timeoutMs: 2000 })
     await store.issue('one', recordOf('ann'), 60_000)
-    await t.rejects(store.redeem('one', 'connection'), { name: 'RedisFailure', code: /NOREPLICAS|TIMEOUT/ })
+    await t.rejects(store.redeem('one', 'connection'), { name: 'RedisFailure', code: 'NOREPLICAS' })
     t.match(await answerOf(() => store.find('one')), { outcome: 'used' }, 'and is burnt')
     const replica = await RedisServer.start(t, { args: ['--replicaof', `127.0.0.1 ${server.port}`] })
     await replica.until(/master_link_status:up/, 'info', 'replication')

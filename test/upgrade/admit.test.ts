@@ -3,6 +3,8 @@ import { buildApp, buildEchoApp, echoContract, echoHandlers, JWT_SECRET, ORIGIN 
 import { connect, listen, open, upgradeStatus } from '../fixtures/client.js'
 import { captureLog } from '../fixtures/log.js'
 import { connectRaw, exchange } from '../fixtures/raw-socket.js'
+import { openClient } from '../fixtures/redis-clients.js'
+import { RedisServer } from '../fixtures/redis-server.js'
 import { SlowStore } from '../fixtures/slow-store.js'
 import { issueTicket } from '../fixtures/tickets.js'
 import { handshakeBytes, parseAnswer, refusedUpgrade, untilStats } from '../fixtures/upgrade.js'
@@ -225,4 +227,27 @@ t.test('a user who is disconnected while the ticket is being used is not let in'
   store.answer()
   t.match(await answer, invalid)
   t.match(app.wsTicket.stats(), nothingHeld)
+})
+
+t.test('C14 a client that leaves while Redis is asked for a place burns no ticket', async (t) => {
+  const server = await RedisServer.start(t)
+  const store = new SlowStore('find')
+  const app = await buildEchoApp(t, { plugin: { store, redis: openClient(t, server.port), redisTimeout: '20 seconds' } })
+  const port = await listen(app)
+  const ticket = await issueTicket(app, '/echo')
+  const raw = await connectRaw(t, port)
+  raw.write(handshakeBytes('/echo', ticket))
+  await store.whenAsked()
+  server.stop()
+  store.answer()
+  // what the store has answered is acted on before the next turn
+  await new Promise((resolve) => setImmediate(resolve))
+  raw.socket.destroy()
+  while (app.wsTicket.stats().pendingHandshakes > 0) await new Promise((resolve) => setImmediate(resolve))
+  server.continue()
+  const upgraded = upgradeStatus(t, app, '/echo', protocolsOf(ticket))
+  await store.whenAsked()
+  store.answer()
+  t.match(await upgraded, { status: 101 })
+  t.equal(store.redeemed, 1, 'by the one that is still there')
 })
