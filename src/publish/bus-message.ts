@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import Type, { type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { checkCloseCode } from '../connection/close.js'
@@ -29,6 +30,8 @@ const WireMessageSchema = Type.Union([
     {
       ...Head,
       kind: Type.Literal('disconnect'),
+      /** Its own, since it may come twice: published, and from the log. */
+      id: Type.String({ minLength: 1, maxLength: 64 }),
       route: Type.Union([Route, Type.Null()]),
       target: TargetSchema,
       code: Type.Integer(),
@@ -67,7 +70,7 @@ export class BusEncoder {
 }
 
 function contentOf(message: BusMessage): object {
-  if (message.kind === 'disconnect') return message
+  if (message.kind === 'disconnect') return { ...message, id: randomUUID() }
   const frame = message.frame.toString()
   return message.kind === 'publish' ? { kind: message.kind, frame } : { ...message, frame }
 }

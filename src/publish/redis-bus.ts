@@ -9,6 +9,7 @@ import { createPubSub, type PubSub } from '../redis/pub-sub.js'
 import type { Bus, BusMessage } from './bus.js'
 import { BusEncoder, decodeBusMessage, type WireMessage } from './bus-message.js'
 import { Confirmations } from './confirmations.js'
+import { DisconnectLog } from './disconnect-log.js'
 import type { Hub } from './hub.js'
 import { SampledLine } from './sampled-line.js'
 
@@ -31,7 +32,8 @@ const KNOWN: ReadonlySet<string> = new Set(['UNREACHABLE', 'CLOSED'])
 /**
  * The bus of nodes that share a Redis: one channel for each topic, to which a node is subscribed while it has a subscriber, and one
  * for everything else. What is posted reaches this node's connections at once, and those of others if Redis is there: at most
- * once, those to one topic in the order of their publisher, and never later because Redis was away.
+ * once, those to one topic in the order of their publisher, and never later because Redis was away. Only disconnects are kept for
+ * nodes that were cut off, and reach them within seconds once they are back.
  */
 export class RedisBus implements Bus, Ticking {
   readonly #link: RedisLink
@@ -46,6 +48,8 @@ export class RedisBus implements Bus, Ticking {
   readonly #topics = new Map<string, Topic>()
   readonly #confirmations: Confirmations
   readonly #lines: ReturnType<typeof sampledLines>
+  readonly #disconnects: DisconnectLog
+  #catchingUp: Promise<void> | undefined
   #checkAt = Number.NEGATIVE_INFINITY
   #isClosed = false
 
@@ -55,6 +59,7 @@ export class RedisBus implements Bus, Ticking {
     this.#encoder = new BusEncoder(link.node)
     this.#confirmations = new Confirmations(clock, link.commands.timeoutMs)
     this.#lines = sampledLines(clock, log)
+    this.#disconnects = new DisconnectLog(link)
     const database = databaseOf(link.subscriber)
     this.#database = database === 0 ? [] : [`db${database}`]
     this.#control = link.keys.of(...this.#database, 'control')
@@ -70,6 +75,7 @@ export class RedisBus implements Bus, Ticking {
   async start(): Promise<void> {
     await this.#whenConfirmed(this.#control)
     await this.#pubSub.start()
+    await this.#catchUp()
   }
 
   post(message: BusMessage): number {
@@ -100,6 +106,7 @@ export class RedisBus implements Bus, Ticking {
     if (now < this.#checkAt) return
     this.#checkAt = now + CHECK_INTERVAL_MS
     this.#pubSub.check()
+    void this.#catchUp()
   }
 
   async close(): Promise<void> {
@@ -119,7 +126,25 @@ export class RedisBus implements Bus, Ticking {
 
   #publish(message: BusMessage): void {
     const channel = message.kind === 'publish' ? this.#channelOf(message) : this.#control
-    this.#pubSub.publish(channel, this.#encoder.encode(message)).catch((error) => this.#lines.lost.add(failureOf(error).code))
+    const text = this.#encoder.encode(message)
+    const lost = (error: unknown) => this.#lines.lost.add(failureOf(error).code)
+    if (message.kind === 'disconnect') this.#disconnects.add(text).catch(lost)
+    this.#pubSub.publish(channel, text).catch(lost)
+  }
+
+  /** Does what was not heard. Where Redis fails, the next time. Never rejects. */
+  #catchUp(): Promise<void> {
+    this.#catchingUp ??= this.#readDisconnects().finally(() => {
+      this.#catchingUp = undefined
+    })
+    return this.#catchingUp
+  }
+
+  async #readDisconnects(): Promise<void> {
+    const texts = await this.#disconnects.read().catch(() => [])
+    for (const text of texts) {
+      if (!this.#encoder.isOwn(text)) this.#objectTo(this.#deliverMissed(text))
+    }
   }
 
   #failed({ code }: RedisFailure): void {
@@ -129,8 +154,20 @@ export class RedisBus implements Bus, Ticking {
   #received(channel: string, text: string): void {
     if (this.#encoder.isOwn(text)) return
     const message = decodeBusMessage(text, this.#hub.maxFrameBytes)
-    const objection = typeof message === 'string' ? message : this.#deliver(channel, message)
+    this.#objectTo(typeof message === 'string' ? message : this.#deliver(channel, message))
+  }
+
+  #objectTo(objection: string | undefined): void {
     if (objection !== undefined) this.#lines.ignored.add(objection)
+  }
+
+  /** Something that stands in the log of disconnects. What is wrong with it; undefined where nothing is. */
+  #deliverMissed(text: string): string | undefined {
+    const message = decodeBusMessage(text, this.#hub.maxFrameBytes)
+    if (typeof message === 'string') return message
+    if (message.kind !== 'disconnect') return 'no disconnect'
+    if (!this.#disconnects.wasHeard(message.id)) this.#hub.deliver(message)
+    return undefined
   }
 
   /** What is wrong with it; undefined where nothing is. */
@@ -139,6 +176,7 @@ export class RedisBus implements Bus, Ticking {
     if (message.kind === 'publish' && topic) return verdict(this.#hub.deliverForeign({ ...message, ...topic }))
     if (message.kind === 'publish' || topic) return 'on a channel for others'
     if (message.kind === 'send') return verdict(this.#hub.deliverForeign(message))
+    this.#disconnects.heard(message.id)
     this.#hub.deliver(message)
     return undefined
   }

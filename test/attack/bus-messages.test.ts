@@ -31,6 +31,7 @@ const sendOf = (frame: object | string, change: object = {}) => ({
 const disconnectOf = (change: object = {}) => ({
   ...head,
   kind: 'disconnect',
+  id: 'one',
   route: null,
   target: { all: true },
   code: 4403,

@@ -13,7 +13,7 @@ const head = { v: 1, from: 'node 2' }
 const VALID = {
   publish: { ...head, kind: 'publish', frame: '{}' },
   send: { ...head, kind: 'send', route: '/chat', target: { user: 'ann' }, frame: '{}' },
-  disconnect: { ...head, kind: 'disconnect', route: null, target: { all: true }, code: 4403, reason: 'why' }
+  disconnect: { ...head, kind: 'disconnect', id: 'one', route: null, target: { all: true }, code: 4403, reason: 'why' }
 }
 
 t.test('a message is read as it was written', async (t) => {
@@ -30,7 +30,9 @@ t.test('a message is read as it was written', async (t) => {
     const text = encoder.encode(message)
     const { route, topic, ...published } = Object.assign({ topic: undefined }, message)
     const due = message.kind === 'publish' ? published : message
-    t.strictSame(decode(text), { v: 1, from: 'node 1', ...due, ...('frame' in due && { frame: frame.toString() }) })
+    const id = message.kind === 'disconnect' && { id: Reflect.get(Object(decode(text)), 'id') }
+    t.match(id, id && { id: /^[0-9a-f-]{36}$/ })
+    t.strictSame(decode(text), { v: 1, from: 'node 1', ...due, ...id, ...('frame' in due && { frame: frame.toString() }) })
     t.equal(encoder.isOwn(text), true)
   }
 })
@@ -67,6 +69,8 @@ t.test('I9 what is no message is not read', async (t) => {
     ['send', { target: { user: 'ann', connection: 'c1' } }],
     ['send', { target: { user: 'ann', all: true } }],
     ['send', { code: 4403 }],
+    ['disconnect', { id: undefined }],
+    ['disconnect', { id: '' }],
     ['disconnect', { route: 7 }],
     ['disconnect', { route: undefined }],
     ['disconnect', { code: '4403' }],

@@ -1,61 +1,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { RedisBus } from '../../src/publish/redis-bus.js'
 import { hashText } from '../../src/redis/keys.js'
-import { RedisLink } from '../../src/redis/link.js'
-import { type BusNode, createBusNodes, nextTexts, publish, ROUTE } from '../fixtures/bus-nodes.js'
-import type { LogLine } from '../fixtures/log.js'
-import { ManualClock } from '../fixtures/manual-clock.js'
+import { nextTexts, publish, ROUTE } from '../fixtures/bus-nodes.js'
 import { needs } from '../fixtures/parts.js'
-import { type ClientOptions, openClient } from '../fixtures/redis-clients.js'
-import { createLog } from '../fixtures/redis-links.js'
+import { openTwo, type RedisNode, TIMEOUT_MS } from '../fixtures/redis-bus-nodes.js'
 import { RedisServer } from '../fixtures/redis-server.js'
 import { until } from '../fixtures/until.js'
 
-const TIMEOUT_MS = 500
 const CHECK_MS = 5000
 const CONTROL = 'test:control'
-
-interface RedisNode extends BusNode {
-  readonly redisBus: RedisBus
-  readonly link: RedisLink
-  /** What the bus has logged. */
-  readonly lines: LogLine[]
-}
-
-/** Nodes on one Redis, all with the same clock, which stands still. */
-async function openNodes(
-  t: Test,
-  port: number,
-  count: number,
-  clients: readonly ClientOptions[] = []
-): Promise<[ManualClock, RedisNode[]]> {
-  const clock = new ManualClock()
-  const parts: Pick<RedisNode, 'redisBus' | 'link' | 'lines'>[] = []
-  const nodes = await createBusNodes(t, count, async (t, hubs) => {
-    for (const [i, hub] of hubs.entries()) {
-      const { log, lines } = createLog('info')
-      const client = openClient(t, port, 'ioredis', clients[i])
-      const link = new RedisLink({ prefix: 'test', timeoutMs: TIMEOUT_MS, clock, client, log })
-      const redisBus = new RedisBus(link, { hub, clock, log })
-      t.teardown(async () => {
-        await redisBus.close()
-        link.close()
-      })
-      await link.start()
-      await redisBus.start()
-      parts.push({ redisBus, link, lines })
-    }
-    return parts.map(({ redisBus }) => redisBus)
-  })
-  return [clock, nodes.flatMap((node, i) => (parts[i] ? [{ ...node, ...parts[i] }] : []))]
-}
-
-async function openTwo(t: Test, port: number, clients?: readonly ClientOptions[]): Promise<[ManualClock, RedisNode, RedisNode]> {
-  const [clock, [one, two]] = await openNodes(t, port, 2, clients)
-  if (!one || !two) throw new Error('there are not two')
-  return [clock, one, two]
-}
 
 function channelOf(topic: string): string {
   return `test:topic:${hashText(ROUTE, topic)}`
