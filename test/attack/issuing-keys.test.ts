@@ -3,7 +3,9 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { Socket } from 'node:net'
+import type { FastifyJWTOptions } from '@fastify/jwt'
 import type { Test } from 'tap'
+import { JWT_SECRET } from '../fixtures/app.js'
 import { attack, type Scene } from '../fixtures/attack.js'
 import { postTicket } from '../fixtures/attacker.js'
 import { AUDIENCE, authenticateByRoute, declareRsaRoute, ISSUER, RSA_PATH, rsa } from '../fixtures/rsa-route.js'
@@ -46,8 +48,8 @@ async function watchOutbound(t: Test, appPort: number): Promise<{ bait: string; 
   return { bait: `http://127.0.0.1:${port}`, attempts, hits: () => hits }
 }
 
-/** Headers that would have a verifier of good faith take the attacker's key. */
-function hostileHeaders(bait: string): Record<string, string> {
+/** Headers that would have a verifier of good faith take the attacker's key, or overlook what it does not know. */
+function hostileHeaders(bait: string, sign: (header: Header) => string): Record<string, string> {
   const ours = { alg: 'HS256', typ: 'JWT' }
   const theirs = { alg: 'RS256', typ: 'JWT' }
   const oct = { kty: 'oct', k: Buffer.from('a key of the attacker').toString('base64url') }
@@ -67,27 +69,28 @@ function hostileHeaders(bait: string): Record<string, string> {
     'a certificate elsewhere': withSecret({ ...ours, x5u: `${bait}/x5u` }, 'a key of the attacker'),
     'a certificate of its own': withSecret({ ...ours, x5c: [Buffer.from('certificate').toString('base64')] }, 'certificate'),
     'a key elsewhere, for RS256': signedBy({ ...theirs, jku: `${bait}/jku`, x5u: `${bait}/x5u` }, () => 'AAAA'),
-    'an unknown crit': withIssuersKey({ ...theirs, kid: 'known', crit: ['unknown'], unknown: 1 }),
-    'a crit of nothing': withIssuersKey({ ...theirs, kid: 'known', crit: [] }),
-    'a crit that is no list': withIssuersKey({ ...theirs, kid: 'known', crit: 'exp' }),
-    'b64 false': withIssuersKey({ ...theirs, kid: 'known', crit: ['b64'], b64: false })
+    'an unknown crit': sign({ ...theirs, kid: 'known', crit: ['unknown'], unknown: 1 }),
+    'a crit of nothing': sign({ ...theirs, kid: 'known', crit: [] }),
+    'a crit that is no list': sign({ ...theirs, kid: 'known', crit: 'exp' }),
+    'b64 false': sign({ ...theirs, kid: 'known', crit: ['b64'], b64: false })
   }
 }
 
-async function refusesHostile(t: Test, { app, port }: Scene): Promise<void> {
+/** @param sign makes tokens of the key that is known */
+async function refusesHostile(t: Test, { app, port }: Scene, path = RSA_PATH, sign = withIssuersKey): Promise<void> {
   const { bait, attempts, hits } = await watchOutbound(t, port)
   const { tickets } = app.wsTicket.stats()
   const bodies = new Set<string>()
-  for (const [name, token] of Object.entries(hostileHeaders(bait))) {
-    const { status, body, headers } = await postTicket(t, app, RSA_PATH, { token })
+  for (const [name, token] of Object.entries(hostileHeaders(bait, sign))) {
+    const { status, body, headers } = await postTicket(t, app, path, { token })
     t.match({ status, code: body.code }, { status: 401, code: 'FST_WS_TICKET_UNAUTHENTICATED' }, name)
     t.equal(headers['www-authenticate'], 'Bearer')
     bodies.add(JSON.stringify(body))
   }
   t.equal(bodies.size, 1, 'the same body for each')
   t.equal(app.wsTicket.stats().tickets, tickets, 'nothing is issued')
-  const token = withIssuersKey({ alg: 'RS256', kid: 'known' })
-  t.equal((await postTicket(t, app, RSA_PATH, { token })).status, 201, 'the key that is known is good')
+  const token = sign({ alg: 'RS256', kid: 'known' })
+  t.equal((await postTicket(t, app, path, { token })).status, 201, 'the key that is known is good')
   t.equal(hits(), 0, 'nobody came for the bait')
   t.same(attempts, [], 'nothing went out')
   t.equal(typeof Reflect.get({}, 'kid'), 'undefined', 'the prototype is as it was')
@@ -115,3 +118,28 @@ const byKid = {
 }
 
 attack('A6 hostile kid, jwk, jku, x5u and crit are answered 401 where the kid names the key, and nothing goes out', byKid, refusesHostile)
+
+/** The app's own tokens are the issuer's, and its routes verify them by `request.jwtVerify()`, as they do when they are told nothing else. */
+const byDefault = {
+  sign: { algorithm: 'RS256', iss: ISSUER, aud: AUDIENCE, kid: 'known' },
+  verify: { algorithms: ['RS256'], allowedIss: ISSUER, allowedAud: AUDIENCE, requiredClaims: ['iss', 'aud'] }
+} satisfies Partial<FastifyJWTOptions>
+
+const defaults: Record<string, FastifyJWTOptions> = {
+  'there is one key': { ...byDefault, secret: { private: rsa.privateKey, public: rsa.publicKey } },
+  'the kid names the key': { ...byDefault, secret: { private: rsa.privateKey, public: findKey }, decode: { complete: true } }
+}
+
+for (const [where, jwt] of Object.entries(defaults)) {
+  attack(
+    `A6 hostile kid, jwk, jku, x5u and crit are answered 401 by request.jwtVerify() where ${where}, and nothing goes out`,
+    { plugin: plenty, jwt },
+    async (t, scene) => await refusesHostile(t, scene, '/echo')
+  )
+}
+
+attack(
+  'A6 hostile kid, jwk, jku, x5u and crit are answered 401 by request.jwtVerify() where there is one secret, and nothing goes out',
+  { plugin: plenty },
+  async (t, scene) => await refusesHostile(t, scene, '/echo', (header) => withSecret({ ...header, alg: 'HS256' }, JWT_SECRET))
+)

@@ -1,5 +1,7 @@
+import type { FastifyInstance } from 'fastify'
 import type { TSchema } from 'typebox'
 import Type from 'typebox'
+import { type Contract, defineContract } from '../../src/index.js'
 import { attack } from '../fixtures/attack.js'
 import { manyRequests } from '../fixtures/counted-echo.js'
 import { openRaw } from '../fixtures/frames.js'
@@ -90,6 +92,106 @@ attack(
     const raw = await openRaw(t, app, { path })
     for (const pattern of [...lookarounds, ...reallyLinear]) {
       if (!refused.has(pattern)) t.equal(await findSlow(raw, pattern, Type.String({ pattern }), textsOf), undefined, pattern)
+    }
+  }
+)
+
+/** Where a pattern may stand in a schema, and values that have a text there. */
+const places: Record<string, { schema: (pattern: string) => TSchema; around: (text: string) => unknown }> = {
+  'a nested property': {
+    schema: (pattern) => Type.Object({ a: Type.Object({ b: Type.Object({ c: Type.String({ pattern }) }) }) }),
+    around: (text) => ({ a: { b: { c: text } } })
+  },
+  'an optional property': {
+    schema: (pattern) => Type.Object({ a: Type.Optional(Type.String({ pattern })) }),
+    around: (text) => ({ a: text })
+  },
+  'items of an array': { schema: (pattern) => Type.Array(Type.String({ pattern })), around: (text) => [text] },
+  'properties of items': {
+    schema: (pattern) => Type.Array(Type.Object({ a: Type.String({ pattern }) })),
+    around: (text) => [{ a: text }]
+  },
+  'a tuple': { schema: (pattern) => Type.Tuple([Type.Number(), Type.String({ pattern })]), around: (text) => [1, text] },
+  'a union': { schema: (pattern) => Type.Union([Type.Number(), Type.String({ pattern })]), around: (text) => text },
+  'a union of objects': {
+    schema: (pattern) => Type.Union([Type.Object({ n: Type.Number() }), Type.Object({ a: Type.String({ pattern }) })]),
+    around: (text) => ({ a: text })
+  },
+  'an intersection': {
+    schema: (pattern) => Type.Intersect([Type.Object({ n: Type.Number() }), Type.Object({ a: Type.String({ pattern }) })]),
+    around: (text) => ({ n: 1, a: text })
+  },
+  'names of properties': {
+    schema: (pattern) => Type.Object({}, { patternProperties: { [pattern]: Type.Number() } }),
+    around: (text) => ({ [text]: 1 })
+  },
+  'the keys of a record': {
+    schema: (pattern) => Type.Record(Type.String({ pattern }), Type.Number()),
+    around: (text) => ({ [text]: 1 })
+  },
+  'the values of a record': {
+    schema: (pattern) => Type.Record(Type.String(), Type.String({ pattern })),
+    around: (text) => ({ a: text })
+  },
+  'a negation': {
+    schema: (pattern) => Type.Object({ a: Type.Unsafe({ not: Type.String({ pattern }) }) }),
+    around: (text) => ({ a: text })
+  },
+  'a definition': {
+    schema: (pattern) => Type.Cyclic({ Node: Type.Object({ a: Type.String({ pattern }), next: Type.Optional(Type.Ref('Node')) }) }, 'Node'),
+    around: (text) => ({ a: 'a', next: { a: text } })
+  }
+}
+
+const CATASTROPHIC = '^(a+)+$'
+const LINEAR = '^[a-z]+$'
+
+/** Every schema of a contract, each beside others that are harmless. */
+const roles: Record<string, (schema: TSchema) => Contract> = {
+  payload: (payload) => defineContract({ messages: { text: { payload } } }),
+  reply: (reply) => defineContract({ messages: { text: { payload: Type.Object({}), reply } } }),
+  event: (news) => defineContract({ events: { news } })
+}
+
+/** Why a route with this contract is refused at start-up; undefined where it is not. */
+function refusalOf(app: FastifyInstance, path: string, contract: Contract): unknown {
+  const handlers = Object.fromEntries(Object.keys(contract.messages).map((name) => [name, () => ({})]))
+  try {
+    Reflect.apply(app.wsRoute, app, [path, { contract, handlers }])
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
+
+const refusals = new Map<string, unknown>()
+attack(
+  'G7 a catastrophic pattern is found wherever it stands, in payloads, replies and events',
+  {
+    plugin: manyRequests,
+    declare(app) {
+      for (const [place, { schema }] of Object.entries(places)) {
+        for (const [role, contractOf] of Object.entries(roles)) {
+          for (const pattern of [CATASTROPHIC, LINEAR]) {
+            const name = `${pattern} as ${place}: ${role}`
+            refusals.set(name, refusalOf(app, `/places/${refusals.size}`, contractOf(schema(pattern))))
+          }
+        }
+      }
+      const harmless = Object.entries(places).map(([place, { schema }]) => [place, schema(LINEAR)] as const)
+      declareSchemas(app, Object.fromEntries(harmless))
+    }
+  },
+  async (t, { app }) => {
+    const wanted = { code: 'FST_WS_TICKET_INVALID_CONTRACT', message: /\^\(a\+\)\+\$ can take more than linear time/ }
+    for (const [name, refusal] of refusals) {
+      if (name.startsWith(LINEAR)) t.equal(refusal, undefined, name)
+      else t.match(refusal, wanted, name)
+    }
+    const raw = await openRaw(t, app, { path })
+    for (const [place, { schema, around }] of Object.entries(places)) {
+      const slow = await findSlow(raw, place, schema(LINEAR), (bytes) => hostileTexts(bytes).map(around))
+      t.equal(slow, undefined, `a harmless one as ${place} keeps the event loop less than 50 ms`)
     }
   }
 )
