@@ -1,5 +1,7 @@
 import type { FastifyRateLimitStoreCtor } from '@fastify/rate-limit'
 import type { FastifyBaseLogger } from 'fastify'
+import { type CreateUserPlaces, localUserPlaces } from './capacity/places.js'
+import { RedisPlaces } from './capacity/redis-places.js'
 import type { Ticking } from './connection/registry.js'
 import { type CreateSharedLimit, localSharedLimit } from './message/limit.js'
 import { redisSharedLimits } from './message/redis-limit.js'
@@ -14,8 +16,6 @@ import { redisRateStore } from './request-rate/redis-rate-store.js'
 import { MemoryTicketStore } from './ticket/memory-store.js'
 import { RedisTicketStore } from './ticket/redis-store.js'
 import type { TicketStore } from './ticket/store.js'
-import { type CreateUserPlaces, localUserPlaces } from './upgrade/places.js'
-import { RedisPlaces } from './upgrade/redis-places.js'
 
 /** What nodes may share, and one node has by itself. */
 export interface Parts {

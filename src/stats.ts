@@ -1,5 +1,5 @@
+import { ConnectionLimits } from './capacity/connection-limits.js'
 import type { RouteScope } from './route/route-scope.js'
-import { ConnectionLimits } from './upgrade/connection-limits.js'
 
 /** What there is on this node at the moment. */
 export interface Stats {

@@ -5,7 +5,8 @@ import { databaseOf } from '../redis/client.js'
 import { failureOf, type RedisFailure } from '../redis/failure.js'
 import { hashText } from '../redis/keys.js'
 import type { RedisLink } from '../redis/link.js'
-import { createPubSub, type PubSub } from '../redis/pub-sub.js'
+import { openPubSub } from '../redis/open-pub-sub.js'
+import type { PubSub } from '../redis/pub-sub.js'
 import type { Bus, BusMessage } from './bus.js'
 import { BusEncoder, decodeBusMessage, type WireMessage } from './bus-message.js'
 import { Confirmations } from './confirmations.js'
@@ -63,7 +64,7 @@ export class RedisBus implements Bus, Ticking {
     const database = databaseOf(link.subscriber)
     this.#database = database === 0 ? [] : [`db${database}`]
     this.#control = link.keys.of(...this.#database, 'control')
-    this.#pubSub = createPubSub(link, clock, {
+    this.#pubSub = openPubSub(link, clock, {
       received: (channel, text) => this.#received(channel, text),
       confirmed: (channel) => this.#confirmations.confirm(channel),
       failed: (failure) => this.#failed(failure)

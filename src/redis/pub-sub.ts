@@ -1,9 +1,4 @@
-import type { Clock } from '../clock.js'
-import { isClusterConnection, type RedisConnection } from './client.js'
-import { ClusterPubSub } from './cluster-pub-sub.js'
 import type { RedisFailure } from './failure.js'
-import type { RedisLink } from './link.js'
-import { CLASSIC, Subscriptions } from './subscriptions.js'
 
 /** What publishing and subscribing tell. */
 export interface PubSubEvents {
@@ -28,55 +23,4 @@ export interface PubSub {
   /** Looks whether all is as it should be, and mends it; to be called every few seconds. */
   check(): void
   close(): void
-}
-
-export function createPubSub(link: RedisLink, clock: Clock, events: PubSubEvents): PubSub {
-  const { subscriber } = link
-  return isClusterConnection(subscriber)
-    ? new ClusterPubSub(link, subscriber, clock, events)
-    : new ServerPubSub(link, subscriber, clock, events)
-}
-
-/** On one server, which Sentinel may replace. */
-class ServerPubSub implements PubSub {
-  readonly #link: RedisLink
-  readonly #subscriptions: Subscriptions
-
-  constructor(link: RedisLink, subscriber: RedisConnection, clock: Clock, events: PubSubEvents) {
-    this.#link = link
-    this.#subscriptions = new Subscriptions(subscriber, {
-      way: CLASSIC,
-      clock,
-      timeoutMs: link.commands.timeoutMs,
-      received: events.received,
-      confirmed: events.confirmed,
-      troubled: (failure) => failure && events.failed(failure)
-    })
-  }
-
-  async start(): Promise<void> {}
-
-  publish(channel: string, text: string): Promise<unknown> {
-    return this.#link.commands.call(CLASSIC.publish, [channel, text])
-  }
-
-  subscribe(channel: string): void {
-    this.#subscriptions.add(channel)
-  }
-
-  unsubscribe(channel: string): void {
-    this.#subscriptions.remove(channel)
-  }
-
-  isConfirmed(channel: string): boolean {
-    return this.#subscriptions.isConfirmed(channel)
-  }
-
-  check(): void {
-    void this.#subscriptions.check()
-  }
-
-  close(): void {
-    this.#subscriptions.close()
-  }
 }

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { ConnectionLimits } from '../capacity/connection-limits.js'
 import { setDeadline } from '../ticket/deadline.js'
 import { checkBody, checkCaller, fillEmptyBody, type IssueStage, issue, ticketSchema } from '../ticket/issue.js'
-import type { ConnectionLimits } from '../upgrade/connection-limits.js'
 import { checkOrigin } from '../upgrade/origin.js'
 import { checkSecureChannel } from '../upgrade/secure-channel.js'
 import { before } from './hooks.js'

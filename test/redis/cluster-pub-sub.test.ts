@@ -3,7 +3,8 @@ import { systemClock } from '../../src/clock.js'
 import type { RedisFailure } from '../../src/redis/failure.js'
 import { keySlot } from '../../src/redis/key-slot.js'
 import { RedisLink } from '../../src/redis/link.js'
-import { createPubSub, type PubSub } from '../../src/redis/pub-sub.js'
+import { openPubSub } from '../../src/redis/open-pub-sub.js'
+import type { PubSub } from '../../src/redis/pub-sub.js'
 import { ManualClock } from '../fixtures/manual-clock.js'
 import { needs } from '../fixtures/parts.js'
 import { CLIENT_NAMES, type ClientName, openClusterClient } from '../fixtures/redis-clients.js'
@@ -30,7 +31,7 @@ async function openPair(t: Test, servers: readonly RedisServer[], name?: ClientN
   const failures: RedisFailure[] = []
   const open = async (): Promise<[RedisLink, PubSub]> => {
     const link = await openLink(t, openClusterClient(t, servers[0]?.port ?? 0, name), { timeoutMs: 500 })
-    const pubSub = createPubSub(link, systemClock, {
+    const pubSub = openPubSub(link, systemClock, {
       received: (channel, text) => received.push(`${channel}: ${text}`),
       confirmed() {},
       failed: (failure) => failures.push(failure)
@@ -180,7 +181,7 @@ if (needs(t, 'redis-server')) {
     const link = new RedisLink({ prefix: 'test', timeoutMs: 10_000, clock, client, log })
     t.teardown(() => link.close())
     const received: string[] = []
-    const pubSub = createPubSub(link, clock, { received: (channel) => received.push(channel), confirmed() {}, failed() {} })
+    const pubSub = openPubSub(link, clock, { received: (channel) => received.push(channel), confirmed() {}, failed() {} })
     pubSub.subscribe('channel 0')
     t.equal(pubSub.isConfirmed('channel 0'), false)
     pubSub.check()

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ConnectionLimits } from '../../src/upgrade/connection-limits.js'
+import { ConnectionLimits } from '../../src/capacity/connection-limits.js'
 
 t.test('E6 a place is given back once, however often it is released', async (t) => {
   const limits = ConnectionLimits.ofPlugin({ total: 2, perIp: 2, perUser: 2 })
