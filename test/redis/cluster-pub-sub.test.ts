@@ -169,6 +169,9 @@ if (needs(t, 'redis-server')) {
     }
     const [home, ...others] = await homeOf()
     t.same(others, [])
+    // as when the client is connected anew
+    Reflect.apply(Reflect.get(pair.link.subscriber, 'emit'), pair.link.subscriber, ['ready'])
+    t.same(await homeOf(), [home], 'while it is well, nothing moves')
     await home?.kill()
     await works(t, pair, 'after')
     t.equal((await homeOf()).length, 1)
