@@ -12,7 +12,7 @@ import { openClient } from '../fixtures/redis-clients.js'
 import { RedisServer } from '../fixtures/redis-server.js'
 import { isRefusal } from '../fixtures/refusals.js'
 
-const TIMEOUT_MS = 200
+const TIMEOUT_MS = 300
 const unavailable = { status: 503, code: 'FST_WS_TICKET_UNAVAILABLE' }
 // what is answered is on disk, so that a killed one comes back with its tickets
 const server = await RedisServer.start(t, { args: ['--appendonly', 'yes', '--appendfsync', 'always', '--key-load-delay', '0'] })
@@ -32,6 +32,15 @@ async function isUnavailable(t: Test, { app, port, honest }: Scene, ticket: stri
   await honest.beat()
 }
 
+/** Is the ticket good? A machine that is busy may need more than one try, and none that is told to come later uses it up. */
+async function isGoodNow(t: Test, { port }: Scene, ticket: string): Promise<boolean> {
+  for (;;) {
+    const { status, raw } = await knock(t, port, '/echo', ticket)
+    raw.socket.destroy()
+    if (status !== 503) return status === 101
+  }
+}
+
 /** Waits until tickets are issued again: by itself, without a restart. */
 async function untilBack(t: Test, { app }: Scene): Promise<void> {
   while ((await postTicket(t, app, '/echo')).status !== 201) await delay(20)
@@ -43,12 +52,12 @@ attack('I1 I4 Redis is killed and started again', withRedis(), async (t, scene) 
   await isUnavailable(t, scene, ticket, 'killed')
   await server.startAgain()
   await untilBack(t, scene)
-  t.ok(await isGood(t, scene.port, '/echo', ticket), 'the redemption that failed is not run late')
+  t.ok(await isGoodNow(t, scene, ticket), 'the redemption that failed is not run late')
   t.notOk(await isGood(t, scene.port, '/echo', ticket), 'and the one that did not is kept')
 })
 
 attack('I2 I4 Redis is stopped: 503 by the deadline, and late answers make no session', withRedis(), async (t, scene) => {
-  const { app, port, honest } = scene
+  const { app, honest } = scene
   const ticket = await ticketFor(t, app, '/echo')
   const { connections } = app.wsTicket.stats()
   server.stop()
@@ -57,7 +66,7 @@ attack('I2 I4 Redis is stopped: 503 by the deadline, and late answers make no se
   await untilBack(t, scene)
   await honest.beat()
   t.equal(app.wsTicket.stats().connections, connections)
-  t.ok(await isGood(t, port, '/echo', ticket), 'what it was asked to do too late it has not done')
+  t.ok(await isGoodNow(t, scene, ticket), 'what it was asked to do too late it has not done')
 })
 
 attack('I2 I4 Redis is slow: 503 by the deadline, and what it does too late uses no ticket up', withRedis(), async (t, scene) => {
@@ -65,7 +74,7 @@ attack('I2 I4 Redis is slow: 503 by the deadline, and what it does too late uses
   await server.cli('client', 'pause', '1500', 'ALL')
   await isUnavailable(t, scene, ticket, 'slow')
   await untilBack(t, scene)
-  t.ok(await isGood(t, scene.port, '/echo', ticket))
+  t.ok(await isGoodNow(t, scene, ticket))
 })
 
 attack(
@@ -98,7 +107,7 @@ for (const { name, begin, end } of states) {
     await isUnavailable(t, scene, ticket, name)
     await server.cli(...end)
     await untilBack(t, scene)
-    t.ok(await isGood(t, scene.port, '/echo', ticket), 'the ticket is not burnt')
+    t.ok(await isGoodNow(t, scene, ticket), 'the ticket is not burnt')
   })
 }
 
@@ -122,7 +131,7 @@ attack('I3 LOADING: 503 until it has read its data', withRedis(), async (t, scen
   t.match(await server.cli('info', 'persistence'), /^loading:1/m)
   await isUnavailable(t, scene, ticket, 'LOADING')
   await untilBack(t, scene)
-  t.ok(await isGood(t, scene.port, '/echo', ticket), 'the ticket is not burnt')
+  t.ok(await isGoodNow(t, scene, ticket), 'the ticket is not burnt')
 })
 
 t.test('I5 a process is started anew between ticket and upgrade', async (t) => {

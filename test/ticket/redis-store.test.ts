@@ -23,7 +23,7 @@ async function openStore(t: Test, client: RedisClient, options: StoreOptions = {
 }
 
 /** On a machine that is busy as well. */
-const TTL_MS = 2000
+const TTL_MS = 3000
 
 let prefixes = 0
 
