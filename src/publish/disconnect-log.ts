@@ -51,16 +51,19 @@ export class DisconnectLog {
    */
   async read(): Promise<string[]> {
     if (this.#last === undefined) return await this.#begin()
-    const texts: string[] = []
-    for (;;) {
-      const entries = entriesOf(await this.#link.commands.call('xrange', [this.#key, `(${this.#last}`, '+', 'COUNT', READ_AT_ONCE]))
-      texts.push(...entries.map(({ text }) => text))
-      this.#last = entries.at(-1)?.id ?? this.#last
-      if (entries.length < READ_AT_ONCE) break
-    }
+    const entries: Entry[] = []
+    let last = this.#last
+    let page: Entry[]
+    do {
+      page = entriesOf(await this.#link.commands.call('xrange', [this.#key, `(${last}`, '+', 'COUNT', READ_AT_ONCE]))
+      last = page.at(-1)?.id ?? last
+      entries.push(...page)
+    } while (page.length === READ_AT_ONCE)
+    // only now, so that what was read in part is read again
+    this.#last = last
     this.#heardBefore = this.#heard
     this.#heard = new Set()
-    return texts
+    return entries.map(({ text }) => text)
   }
 
   async #begin(): Promise<string[]> {
