@@ -99,9 +99,9 @@ function createScope(app: FastifyInstance, settings: Settings, { hub, parts, rou
     publisher: new Publisher({ bus, store }),
     limits: ConnectionLimits.ofPlugin(settings.caps, createUserPlaces),
     createSharedLimit,
-    issuePerIp: requestRate(app, 'issue-ip', settings.issuePerIp, ipKeyOf),
-    issuePerUser: requestRate(app, 'issue-user', settings.issuePerUser, (request) => callerOf(request).userId),
-    upgradePerIp: requestRate(app, 'upgrade-ip', settings.upgradePerIp, ipKeyOf),
+    issuePerIp: requestRate(app, `${settings.redisPrefix}:issue-ip`, settings.issuePerIp, ipKeyOf),
+    issuePerUser: requestRate(app, `${settings.redisPrefix}:issue-user`, settings.issuePerUser, (request) => callerOf(request).userId),
+    upgradePerIp: requestRate(app, `${settings.redisPrefix}:upgrade-ip`, settings.upgradePerIp, ipKeyOf),
     redeemStage: {
       store,
       log: app.log,

@@ -38,7 +38,7 @@ export class RedisRooms implements Rooms {
   }
 
   async leaveAll(member: Member): Promise<void> {
-    for (const room of this.roomsOf(member)) await this.leave(room, member)
+    await Promise.all(this.roomsOf(member).map((room) => this.leave(room, member)))
   }
 
   has(room: string, member: Member): boolean {
@@ -57,12 +57,12 @@ export class RedisRooms implements Rooms {
 
   async close(): Promise<void> {
     clearInterval(this.#timer)
-    for (const room of this.#local.all) await this.#untell(room, this.#local.names(room))
+    await Promise.all(this.#local.all.map((room) => this.#untell(room, this.#local.names(room))))
     await this.#local.close()
   }
 
   async #renew(): Promise<void> {
-    for (const room of this.#local.all) await this.#tell(room, this.#local.names(room))
+    await Promise.all(this.#local.all.map((room) => this.#tell(room, this.#local.names(room))))
   }
 
   async #tell(room: string, names: string[]): Promise<void> {

@@ -22,6 +22,8 @@ export type Deliver = (message: BusMessage) => number
 export interface Bus {
   /** Answers how many connections of this node were reached. Never throws, whatever the others do. */
   post(message: BusMessage): number
+  /** Resolves when the disconnect that was posted last can not be lost. Rejects when other nodes may never hear of it. */
+  whenKept(): Promise<void>
   /** This node has a subscriber for a topic of a route from now on. Resolves when what other nodes publish arrives. Never rejects. */
   listen(route: string, topic: string): Promise<void>
   /** This node has none any more. */
@@ -33,5 +35,5 @@ const HERE = Promise.resolve()
 
 /** The bus of a single node. */
 export function localBus(deliver: Deliver): Bus {
-  return { post: deliver, listen: () => HERE, unlisten() {}, close: async () => {} }
+  return { post: deliver, whenKept: () => HERE, listen: () => HERE, unlisten() {}, close: async () => {} }
 }

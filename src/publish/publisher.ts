@@ -38,10 +38,11 @@ export interface WsRoute<C extends Contract = Contract, Context = unknown, Param
 
   /**
    * Closes all connections of a user, one connection, or all, and voids the unused tickets of the user, or all.
-   * Connections are closed before it returns; the promise tells when the tickets are void.
+   * Connections of this node are closed before it returns; the promise tells when the tickets are void and no other node can miss it.
    *
    * @param code default 4403, on which a client does not come back by itself
-   * @throws FST_WS_TICKET_INVALID_TARGET, FST_WS_TICKET_INVALID_CLOSE_CODE
+   * @throws FST_WS_TICKET_INVALID_TARGET, FST_WS_TICKET_INVALID_CLOSE_CODE; rejects with FST_WS_TICKET_UNAVAILABLE when tickets may
+   *   still be good or other nodes may not hear of it: call it again
    */
   disconnect(target: Target, code?: number): Promise<Disconnection>
 
@@ -157,8 +158,13 @@ function disconnect(
     reason: 'disconnected by the server'
   } as const
   const disconnected = bus.post(message)
-  const done = voidTickets(store, target).then((ticketsVoided) => ({ disconnected, ticketsVoided }))
-  // whoever does not wait for the tickets must not crash the process when the store fails
+  const done = Promise.all([voidTickets(store, target), bus.whenKept()]).then(
+    ([ticketsVoided]) => ({ disconnected, ticketsVoided }),
+    (cause) => {
+      throw fail('UNAVAILABLE', [], { retryAfterMs: 1000, cause })
+    }
+  )
+  // whoever does not wait for it must not crash the process when the store or the bus fails
   done.catch(() => {})
   return done
 }

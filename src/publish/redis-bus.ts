@@ -51,6 +51,7 @@ export class RedisBus implements Bus, Ticking {
   readonly #lines: ReturnType<typeof sampledLines>
   readonly #disconnects: DisconnectLog
   #catchingUp: Promise<void> | undefined
+  #kept = HERE
   #checkAt = Number.NEGATIVE_INFINITY
   #isClosed = false
 
@@ -81,8 +82,13 @@ export class RedisBus implements Bus, Ticking {
 
   post(message: BusMessage): number {
     const reached = this.#hub.deliver(message)
+    if (message.kind === 'disconnect') this.#kept = HERE
     if (!this.#isClosed && !isOnlyHere(message, reached)) this.#publish(message)
     return reached
+  }
+
+  whenKept(): Promise<void> {
+    return this.#kept
   }
 
   listen(route: string, topic: string): Promise<void> {
@@ -129,8 +135,13 @@ export class RedisBus implements Bus, Ticking {
     const channel = message.kind === 'publish' ? this.#channelOf(message) : this.#control
     const text = this.#encoder.encode(message)
     const lost = (error: unknown) => this.#lines.lost.add(failureOf(error).code)
-    if (message.kind === 'disconnect') this.#disconnects.add(text).catch(lost)
+    if (message.kind === 'disconnect') this.#keep(text).catch(lost)
     this.#pubSub.publish(channel, text).catch(lost)
+  }
+
+  #keep(text: string): Promise<void> {
+    this.#kept = this.#disconnects.add(text)
+    return this.#kept
   }
 
   /** Does what was not heard. Where Redis fails, the next time. Never rejects. */

@@ -17,7 +17,9 @@ export function failureOf(error: unknown): RedisFailure {
   if (error instanceof RedisFailure) return error
   const text = causeOf(error)
   const [said = ''] = text.split(/, with args beginning with/i)
-  const [code = ''] = /^[A-Z]{2,}(?= )/.exec(said) ?? []
+  // a script is told so in words of its own
+  const isForbidden = /can't run this command|can't access at least one of the keys/i.test(said)
+  const [code = ''] = isForbidden ? ['NOPERM'] : (/^[A-Z]{2,}(?= )/.exec(said) ?? [])
   return new RedisFailure(code || 'UNREACHABLE', said.slice(0, MAX_TEXT))
 }
 

@@ -23,7 +23,32 @@ const START_MS = 5000
 /** What no waiting mends. */
 const REFUSALS: ReadonlySet<string> = new Set(['WRONGPASS', 'NOAUTH', 'NOPERM'])
 
-const TRIAL = script('return 1')
+/** All that any script does, on a key of its own, so that what a user of Redis may not do is known at the start. */
+const TRIAL = script(`
+local key = KEYS[1]
+redis.call('TIME')
+redis.call('DEL', key)
+redis.call('HSET', key, 'a', '1')
+redis.call('HMGET', key, 'a')
+redis.call('HGETALL', key)
+redis.call('HEXISTS', key, 'a')
+redis.call('HDEL', key, 'a')
+redis.call('ZADD', key, 1, 'a')
+redis.call('ZSCORE', key, 'a')
+redis.call('ZCARD', key)
+redis.call('ZRANGE', key, 0, 0)
+redis.call('ZRANGEBYSCORE', key, 1, 1)
+redis.call('ZREMRANGEBYSCORE', key, 2, 2)
+redis.call('ZREM', key, 'a')
+redis.call('INCR', key)
+redis.call('PEXPIRE', key, 1000)
+redis.call('PTTL', key)
+redis.call('DEL', key)
+redis.call('XADD', key, '1-1', 'a', '1')
+redis.call('XRANGE', key, '-', '+')
+redis.call('XREVRANGE', key, '+', '-')
+redis.call('DEL', key)
+`)
 
 /** This node's connections to Redis: one for commands, one for subscriptions. */
 export class RedisLink {
@@ -94,7 +119,9 @@ export class RedisLink {
   /** A client that is let in may still not be allowed to do what it has to. */
   async #tryOut(): Promise<void> {
     try {
-      await this.commands.run(TRIAL, this.keys.of('trial'), [])
+      const trial = this.keys.of('trial', this.node)
+      await this.commands.run(TRIAL, trial, [])
+      await this.commands.call('publish', [trial, ''])
       this.#started?.()
     } catch (error) {
       this.#refused(failureOf(error))

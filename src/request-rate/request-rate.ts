@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { fail } from '../errors.js'
 import { logFailure } from '../log-failure.js'
 import type { RateSettings } from '../options.js'
+import { hashText } from '../redis/keys.js'
 
 /** Refuses a request that is over the limit. */
 export type RequestRate = (request: FastifyRequest) => Promise<void>
@@ -16,7 +17,8 @@ export function ipKeyOf(request: FastifyRequest): string {
 /**
  * A limit on HTTP requests, kept by @fastify/rate-limit in the store that the app gave it.
  *
- * @param name tells the keys of this limit from those of others, since a shared store keeps them all in one place
+ * @param name tells the keys of this limit from those of others, since a shared store keeps them all in one place; what is counted
+ *   by stands in them as a hash only
  * @returns what throws FST_WS_TICKET_TOO_MANY_REQUESTS with `Retry-After`, or FST_WS_TICKET_UNAVAILABLE when the store fails
  */
 export function requestRate(
@@ -28,7 +30,7 @@ export function requestRate(
   const check = app.createRateLimit({
     max: rate.max,
     timeWindow: rate.timeWindowMs,
-    keyGenerator: (request) => `fastify-ws-ticket:${name}:${keyOf(request)}`
+    keyGenerator: (request) => `${name}:${hashText(keyOf(request))}`
   })
   return async (request) => {
     const result = await check(request).catch((error: unknown) => {

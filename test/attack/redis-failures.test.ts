@@ -5,7 +5,7 @@ import { wsTicket } from '../../src/index.js'
 import { buildEchoApp, ORIGIN } from '../fixtures/app.js'
 import { attack, type Scene } from '../fixtures/attack.js'
 import { isGood, knock, postTicket, ticketFor } from '../fixtures/attacker.js'
-import { listen } from '../fixtures/client.js'
+import { connect, listen } from '../fixtures/client.js'
 import { manyRequests } from '../fixtures/counted-echo.js'
 import { captureLog } from '../fixtures/log.js'
 import { openClient } from '../fixtures/redis-clients.js'
@@ -146,6 +146,42 @@ t.test('I5 a process is started anew between ticket and upgrade', async (t) => {
     await before.close()
     const after = await buildEchoApp(t, { plugin })
     t.equal(await isGood(t, await listen(after), '/echo', ticket), isGoodAfterwards, isGoodAfterwards ? 'with Redis' : 'with memory')
+  }
+})
+
+t.test('I1 a disconnect that Redis did not keep for the other nodes is told as failed', async (t) => {
+  const away = await RedisServer.start(t)
+  const app = await buildEchoApp(t, { plugin: { redis: openClient(t, away.port), redisTimeout: TIMEOUT_MS } })
+  await listen(app)
+  const client = await connect(t, app, '/echo')
+  t.match(await client.next(), { type: '$welcome' })
+  t.match(await app.wsTicket.disconnect({ connection: 'on another node' }), { disconnected: 0 })
+  await away.kill()
+  for (const target of [{ connection: 'on another node' }, { user: 'bob' }]) {
+    await t.rejects(app.wsTicket.disconnect(target), { code: 'FST_WS_TICKET_UNAVAILABLE', statusCode: 503 }, Object.keys(target).join())
+  }
+  const [connection] = app.wsTicket.connections()
+  t.match(await app.wsTicket.disconnect({ connection: String(connection?.id) }), { disconnected: 1 }, 'what is here needs no Redis')
+  t.match(await client.closed, { code: 4403 })
+})
+
+t.test('I8 a user of Redis who may not do all that is needed keeps the app from starting', async (t) => {
+  const guarded = await RedisServer.start(t)
+  const rules = [
+    ['~*', '+@all', 'resetchannels'],
+    ['~*', '&*', '+@all', '-hset'],
+    ['~*', '&*', '+@all', '-xadd'],
+    ['~*', '&*', '+@all', '-publish'],
+    ['~*', '&*', '+@all', '-evalsha', '-eval'],
+    ['~other:*', '&*', '+@all']
+  ]
+  for (const rule of rules) {
+    await guarded.cli('acl', 'setuser', 'weak', 'reset', 'on', '>canary', ...rule)
+    const app = Fastify()
+    t.teardown(() => app.close())
+    const redis = openClient(t, guarded.port, 'ioredis', { username: 'weak', password: 'canary' })
+    await app.register(wsTicket, { allowedOrigins: [ORIGIN], authenticate: () => ({ sub: 'ann' }), redis })
+    await t.rejects(Promise.resolve(app.ready()), { code: 'FST_WS_TICKET_REDIS_REFUSED', message: /NOPERM/ }, rule.join(' '))
   }
 })
 

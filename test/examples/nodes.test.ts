@@ -38,6 +38,18 @@ t.test('a log-out at one closes what is open at the other', async (t) => {
   t.match(await client.closed, { code: 4403 })
 })
 
+t.test('SIGTERM while Redis hangs: it ends in order all the same', async (t) => {
+  const hanging = await RedisServer.start(t)
+  const chat = behindProxy(await startChat(t, { ...env, REDIS_URL: `redis://127.0.0.1:${hanging.port}` }))
+  const client = await enter(t, chat, 'ann')
+  for (let room = 0; room < 20; room++) await client.request('room.join', { room: `room${room}` })
+  hanging.stop()
+  const ended = chat.stop('SIGTERM')
+  t.match(await client.closed, { code: 1012 })
+  t.match(await ended, { code: 0 })
+  hanging.continue()
+})
+
 t.test('with an address of no Redis that can be used it does not start', async (t) => {
   await t.rejects(startChat(t, { ...env, REDIS_URL: 'localhost:6379' }), { message: /REDIS_URL is no address/ })
 })

@@ -304,7 +304,7 @@ t.test('a store that fails at a disconnect closes connections all the same, and 
   const client = await join(t, app, '/echo', 'ann')
   const done = app.wsTicket.disconnect({ user: 'ann' })
   t.match(await client.closed, { code: 4403 }, 'nobody has waited for it, and the process lives')
-  await t.rejects(done, { message: 'broken' })
+  await t.rejects(done, { code: 'FST_WS_TICKET_UNAVAILABLE', statusCode: 503, cause: { message: 'broken' } })
 })
 
 t.test('a topic that a connection leaves sends it nothing more', async (t) => {

@@ -182,6 +182,7 @@ if (needs(t, 'redis-server')) {
   t.test('what is for a connection of this node goes no further', async (t) => {
     const server = await RedisServer.start(t)
     const [, one, two] = await openTwo(t, server.port)
+    await server.cli('config', 'resetstat')
     const frame = one.events.encode('news', { text: 'you' })
     const sendTo = (id: string) => one.bus.post({ kind: 'send', route: ROUTE, target: { connection: id }, frame })
     t.equal(sendTo(one.own.id), 1)
