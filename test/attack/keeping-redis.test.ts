@@ -171,7 +171,7 @@ if (needs(t, 'redis-server')) {
       const ticket = await ticketFor(t, app, '/echo', { claims: { sub: 'eve' } })
       await server.cli('set', `fastify-ws-ticket:unused:${hashText('eve')}`, 'something else')
       t.match(await postTicket(t, app, '/echo', { claims: { sub: 'eve' } }), { status: 503, body: { code: unavailable.code } })
-      await t.rejects(app.wsTicket.disconnect({ user: 'eve' }), { code: 'WRONGTYPE' })
+      await t.rejects(app.wsTicket.disconnect({ user: 'eve' }), { code: 'FST_WS_TICKET_UNAVAILABLE', cause: { code: 'WRONGTYPE' } })
       t.ok(await isGood(t, port, '/echo', ticket), 'one that the user has is good')
       t.match(await postTicket(t, app, '/echo'), { status: 201 }, 'and so are all others')
     }
