@@ -35,6 +35,7 @@ export const ControlType = {
   welcome: '$welcome',
   expiring: '$expiring',
   refresh: '$refresh',
+  ping: '$ping',
   reply: '$reply',
   error: '$error'
 } as const

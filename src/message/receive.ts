@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js'
 import { codeOf, fail } from '../errors.js'
 import { logFailure } from '../log-failure.js'
-import { type ClientFrame, CloseCode, encodeError } from '../protocol.js'
+import { type ClientFrame, CloseCode, ControlType, encodeError, encodeReply } from '../protocol.js'
 import type { MessageConnection } from './connection.js'
 import { checkEnvelope, salvageId } from './envelope.js'
 import { describeError } from './failure.js'
@@ -41,6 +41,8 @@ export function receive(stage: ReceiveStage, connection: MessageConnection, data
 
 /** A message without a payload is one with nothing in it. */
 function dispatch(stage: ReceiveStage, connection: MessageConnection, { type, id, payload = {} }: ClientFrame, now: number): void {
+  if (type === ControlType.ping) return answerPing(connection, id)
+
   const definition = stage.table.definitions.get(type)
   if (!definition) return refuseBad(stage, connection, id, fail('UNKNOWN_TYPE'))
 
@@ -51,6 +53,11 @@ function dispatch(stage: ReceiveStage, connection: MessageConnection, { type, id
 
   const call = { id, type, connection, run: () => definition.handle(payload, connection) }
   if (!connection.pipeline.accept(call)) answer(connection, id, fail('TOO_MANY_IN_FLIGHT'))
+}
+
+/** At once, past the messages that wait: pages can not see the pings of RFC 6455, and ask in this way whether anybody is there. */
+function answerPing(connection: MessageConnection, id: number | undefined): void {
+  if (id !== undefined) connection.write(encodeReply(id, null))
 }
 
 function decode(data: Buffer, maxDepth: number): ClientFrame | { error: unknown; id: number | undefined } {

@@ -352,3 +352,13 @@ t.test('H2 a limit per address is shared by all of its users', async (t) => {
   t.match(await ann.request('a', { n: 1 }, 3), error('RATE_LIMITED', 429, 3))
   t.match(await bob.request('a', { n: 1 }, 4), error('RATE_LIMITED', 429, 4))
 })
+
+t.test('a $ping is answered at once, without any handler, and counts like any message', async (t) => {
+  const { client, handled } = await given(t, { rateLimit: { max: 1, timeWindow: 1000, burst: 3 } })
+  client.send({ type: '$ping' })
+  t.same(await client.request('$ping', {}, 5), { type: '$reply', id: 5, payload: null })
+  client.send({ type: '$ping', id: 6 })
+  t.same(await client.next(), { type: '$reply', id: 6, payload: null })
+  t.match(await client.request('$ping', {}, 7), { type: '$error', payload: { code: 'FST_WS_TICKET_RATE_LIMITED' } })
+  t.same(handled, [])
+})

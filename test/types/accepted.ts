@@ -4,6 +4,8 @@ import { type Cluster, Redis } from 'ioredis'
 import type { Cluster as Cluster5, Redis as Redis5 } from 'ioredis5'
 import type { Redis as Valkey, Cluster as ValkeyCluster } from 'iovalkey'
 import Type from 'typebox'
+import { WebSocket } from 'ws'
+import { type Client, type ClientStatus, createClient, type WebSocketClass, WsTicketError } from '../../src/client/index.js'
 import wsTicketByDefault, {
   type Connection,
   defineContract,
@@ -208,3 +210,47 @@ export default plugin
 export async function pluginFunction(fastify: FastifyInstance): Promise<void> {
   fastify.wsRoute('/function', { contract: empty, handlers: {} })
 }
+
+// the client
+const chatClient = createClient<typeof chat>({
+  url: '/chat',
+  token: async ({ refused }) => (refused ? null : 'x'),
+  WebSocket,
+  fetch,
+  origin: 'https://app.example.com',
+  backoff: { max: 5000 },
+  onOpen: () => chatClient.send('chat.leave', { room: 'lobby' })
+})
+createClient<typeof chat>({ url: 'wss://api.example.com/chat', token: () => undefined })
+isExactly<Client<typeof chat>>()(chatClient)
+isExactly<ClientStatus>()(chatClient.status)
+const { signal } = new AbortController()
+isExactly<{ id: string }>()(await chatClient.send('chat.send', { room: 'lobby', text: 'x' }, { signal, timeout: 1000, repeat: true }))
+isExactly<void>()(await chatClient.send('chat.leave', { room: 'lobby' }))
+isExactly<() => void>()(
+  chatClient.on('chat.message', (message, topic) => {
+    isExactly<EventPayload<typeof chat, 'chat.message'>>()(message)
+    isExactly<string | undefined>()(topic)
+  })
+)
+for await (const message of chatClient.events('chat.message')) isExactly<EventPayload<typeof chat, 'chat.message'>>()(message)
+chatClient.onStatus((status, reason) => {
+  isExactly<ClientStatus>()(status)
+  isExactly<number | undefined>()(reason?.retryAfter)
+})
+try {
+  await chatClient.send('chat.leave', { room: 'x' })
+} catch (error) {
+  if (error instanceof WsTicketError && error.code === 'QUEUE_FULL') isExactly<boolean>()(error.mayHaveExecuted)
+}
+
+/** The WebSocket of browsers, as TypeScript's own declarations have it, in short. */
+interface PageSocket extends EventTarget {
+  onclose: ((this: PageSocket, event: Event & { readonly code: number }) => unknown) | null
+  onerror: ((this: PageSocket, event: Event) => unknown) | null
+  onmessage: ((this: PageSocket, event: Event & { readonly data: unknown }) => unknown) | null
+  close(code?: number, reason?: string): void
+  send(data: string | ArrayBufferLike): void
+}
+declare const PageSocket: { prototype: PageSocket; new (url: string | URL, protocols?: string | string[]): PageSocket }
+PageSocket satisfies WebSocketClass

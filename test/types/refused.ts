@@ -1,5 +1,6 @@
 import Fastify from 'fastify'
 import Type from 'typebox'
+import { createClient } from '../../src/client/index.js'
 import { type Connection, defineContract, type TicketStore, wsTicket } from '../../src/index.js'
 
 const chat = defineContract({
@@ -107,3 +108,20 @@ app.register(wsTicket, { allowedOrigins: [], redis: 'redis://127.0.0.1' }) // er
 defineContract({ messages: { say: { reply: Type.String() } } }) // error TS2741
 defineContract({ messages: { say: Type.String() } }) // error TS2741
 defineContract({ event: {} }) // error TS2561
+
+// the client
+const client = createClient<typeof chat>({ url: '/chat', token: () => 'x' })
+createClient<typeof chat>({ url: '/chat' }) // error TS2741
+createClient<typeof chat>({ url: '/chat', token: () => 1 }) // error TS2322
+createClient<typeof chat>({ url: '/chat', token: () => 'x', retries: 1 }) // error TS2353
+client.send('shout', { text: 'x' }) // error TS2345
+client.send('say', { txet: 'x' }) // error TS2353
+client.send('say', { text: 1 }) // error TS2322
+client.send('say') // error TS2554
+client.send('note', 1, { timeout: '1s' }) // error TS2322
+client.send('say', { text: 'x' }).then(({ nr }) => nr) // error TS2339
+client.on('nwes', () => {}) // error TS2345
+client.on('say', () => {}) // error TS2345
+client.on('news', ({ txet }) => txet) // error TS2339
+client.events('nwes') // error TS2345
+client.status = 'open' // error TS2540

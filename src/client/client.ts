@@ -1,0 +1,102 @@
+import type { Contract, EventPayload, EventType, MessagePayload, MessageReply, MessageType } from '../contract.js'
+import { WsTicketError } from './error.js'
+import { streamEvents } from './event-stream.js'
+import { Link } from './link.js'
+import { Listeners } from './listeners.js'
+import { type ClientOptions, parseOptions } from './options.js'
+import { Requests, type SendOptions } from './requests.js'
+import { type ClientStatus, Status } from './status.js'
+
+/** A connection to a WebSocket route that is opened again whenever it breaks. */
+export interface Client<C extends Contract> {
+  /** What it does at the moment. */
+  readonly status: ClientStatus
+  /**
+   * Sends a message and resolves with the reply. Without a connection it waits for one.
+   * Rejects with a {@link WsTicketError}.
+   */
+  send<T extends MessageType<C>>(type: T, payload: MessagePayload<C, T>, options?: SendOptions): Promise<MessageReply<C, T>>
+  /** Calls the listener with each such event, and the topic it was published to. Returns what takes it off. */
+  on<T extends EventType<C>>(event: T, listener: (payload: EventPayload<C, T>, topic: string | undefined) => void): () => void
+  /**
+   * For `for await`: such events from then on, kept until they are read, at most 1000. Ends with the client; throws where the
+   * client has stopped because of an error.
+   */
+  events<T extends EventType<C>>(event: T): AsyncIterable<EventPayload<C, T>>
+  /** Calls the listener with each new status, and for `waiting` and `closed` with the reason, where there is one. Returns what takes it off. */
+  onStatus(listener: (status: ClientStatus, reason: WsTicketError | undefined) => void): () => void
+  /** Closes it for good. */
+  close(): void
+}
+
+/**
+ * Connects to a WebSocket route, and again after each loss, until {@link Client.close}, a refusal that is final, or `token`
+ * answers that there is no user.
+ *
+ * @example
+ * const client = createClient<typeof chat>({ url: '/chat', token: () => localStorage.token })
+ * client.on('chat.message', ({ from, text }) => show(from, text))
+ * const { id } = await client.send('chat.send', { room: 'lobby', text: 'hello' })
+ *
+ * @throws TypeError where `url` is no address, or there is no WebSocket
+ */
+export function createClient<C extends Contract>(options: ClientOptions): Client<C>
+export function createClient(options: ClientOptions): UntypedClient {
+  const settings = parseOptions(options)
+  const requests = new Requests(settings)
+  const status = new Status(settings.onError)
+  const events = new Map<string, Listeners<[unknown, string | undefined]>>()
+  const ends = new Listeners<[WsTicketError | undefined]>(settings.onError)
+  const link = new Link(settings, requests, status, {
+    opened: () => void greet(settings.onOpen, settings.onError),
+    event: ({ type, payload, topic }) => events.get(type)?.emit(payload, topic),
+    closed(reason) {
+      ends.emit(reason)
+      for (const listeners of [status, ends, ...events.values()]) listeners.clear()
+    }
+  })
+  const on = (event: string, listener: (payload: unknown, topic: string | undefined) => void) => {
+    const listeners = events.get(event) ?? new Listeners(settings.onError)
+    events.set(event, listeners)
+    return listeners.add(listener)
+  }
+  link.connect()
+  return {
+    get status() {
+      return status.value
+    },
+    send: (type, payload, options) => requests.send(type, payload, options),
+    on,
+    events: (event) => ({
+      [Symbol.asyncIterator]: () =>
+        streamEvents<unknown>((push, end) => {
+          const undo = [on(event, push), ends.add(end)]
+          return () => {
+            for (const each of undo) each()
+          }
+        })
+    }),
+    onStatus: (listener) => status.add(listener),
+    close: () => link.close()
+  }
+}
+
+/** What a client is whatever its contract, of which nothing but types is there. */
+interface UntypedClient {
+  readonly status: ClientStatus
+  send(type: string, payload: unknown, options?: SendOptions): Promise<unknown>
+  on(event: string, listener: (payload: unknown, topic: string | undefined) => void): () => void
+  events(event: string): AsyncIterable<unknown>
+  onStatus: Client<Contract>['onStatus']
+  close(): void
+}
+
+/** A connection that was lost meanwhile is greeted anew. */
+async function greet(onOpen: () => unknown, onError: (error: unknown) => void): Promise<void> {
+  try {
+    await onOpen()
+  } catch (error) {
+    const isLost = error instanceof WsTicketError && (error.code === 'DISCONNECTED' || error.code === 'CLIENT_CLOSED')
+    if (!isLost) onError(error)
+  }
+}

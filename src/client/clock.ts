@@ -1,0 +1,18 @@
+/** Where the client takes its time from, so that tests can stop and move it. */
+export interface ClientClock {
+  /** Milliseconds on a clock that is never set. */
+  now(): number
+  /** Runs the task once after so many milliseconds; returns what prevents it. */
+  after(delayMs: number, task: () => void): () => void
+}
+
+/** What a timer can count to; a longer delay would fire at once. */
+const LONGEST_MS = 2 ** 31 - 1
+
+export const systemClock: ClientClock = {
+  now: () => performance.now(),
+  after(delayMs, task) {
+    const timer = setTimeout(task, Math.min(delayMs, LONGEST_MS))
+    return () => clearTimeout(timer)
+  }
+}

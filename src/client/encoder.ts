@@ -1,0 +1,26 @@
+/** A frame from the server. */
+export interface ServerFrame {
+  readonly type: string
+  readonly id?: number
+  readonly topic?: string
+  readonly payload?: unknown
+}
+
+/** @throws TypeError for a payload that is no JSON */
+export function encodeMessage(type: string, id: number, payload: unknown): string {
+  return JSON.stringify({ type, id, payload })
+}
+
+/** Undefined for what is no frame of ours; it is passed over. */
+export function decodeFrame(data: unknown): ServerFrame | undefined {
+  try {
+    const frame: unknown = JSON.parse(String(data))
+    return isFrame(frame) ? frame : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isFrame(value: unknown): value is ServerFrame {
+  return typeof Reflect.get(Object(value), 'type') === 'string'
+}

@@ -1,0 +1,71 @@
+import type { ValidationIssue } from '../protocol.js'
+
+/** The client's own errors. */
+const messages = {
+  ABORTED: 'The message was aborted.',
+  CLIENT_CLOSED: 'The client is closed.',
+  DISCONNECTED: 'There is no connection any more.',
+  NO_USER: 'There is no user.',
+  QUEUE_FULL: 'More waits than may.',
+  TICKET_FAILED: 'No ticket could be got.',
+  TIMEOUT: 'It took too long.'
+}
+
+/**
+ * The client's own codes; all others are the server's.
+ *
+ * - `ABORTED`: the signal of a message was aborted
+ * - `CLIENT_CLOSED`: the client is closed; its `cause` says why, unless by `close()`
+ * - `DISCONNECTED`: the connection was lost, or could not be opened
+ * - `NO_USER`: `token` answered that there is no user
+ * - `QUEUE_FULL`: more messages wait for a connection, or more events to be read, than may
+ * - `TICKET_FAILED`: a ticket could not be asked for, or was refused without a code
+ * - `TIMEOUT`: the answer to a message, or an attempt to connect, took too long
+ */
+export type ClientErrorCode = keyof typeof messages
+
+/** What a {@link WsTicketError} says besides code and message. */
+export interface ErrorDetails {
+  readonly statusCode?: number
+  readonly retryAfter?: number | undefined
+  readonly errors?: ValidationIssue[]
+  readonly closeCode?: number | undefined
+  readonly mayHaveExecuted?: boolean
+  readonly isFinal?: boolean
+  readonly cause?: unknown
+}
+
+/** What went wrong with a message or with the connection. Compare `code`. */
+export class WsTicketError extends Error {
+  override readonly name = 'WsTicketError'
+  /** The server's `FST_WS_TICKET_…`, the application's own, or one of {@link ClientErrorCode}. */
+  readonly code: ClientErrorCode | (string & {})
+  /** The HTTP status that the server gave; undefined where it said nothing. */
+  declare readonly statusCode: number | undefined
+  /** Milliseconds to wait before the next try, where the server said it. */
+  declare readonly retryAfter: number | undefined
+  /** What the schema of a message objected to. */
+  declare readonly errors: ValidationIssue[] | undefined
+  /** The code with which the connection was closed, where that is the reason. */
+  declare readonly closeCode: number | undefined
+  /** May the server have handled the message all the same? Otherwise it is safe to send it again. */
+  declare readonly mayHaveExecuted: boolean
+  /** Has the client stopped because of it? Otherwise it tries again. */
+  declare readonly isFinal: boolean
+
+  constructor(code: string, message: string, details: ErrorDetails = {}) {
+    super(message)
+    this.code = code
+    Object.assign(this, { mayHaveExecuted: false, isFinal: false }, details)
+  }
+}
+
+export function clientError(code: ClientErrorCode, details?: ErrorDetails): WsTicketError {
+  return new WsTicketError(code, messages[code], details)
+}
+
+/** The error that a `$error` frame tells. A server that failed may have done its work before. */
+export function toldError(payload: unknown): WsTicketError {
+  const { code, message, ...details } = Object.assign({ code: '', message: '', statusCode: 0 }, payload)
+  return new WsTicketError(code, message, { ...details, mayHaveExecuted: details.statusCode >= 500 })
+}

@@ -1,0 +1,7 @@
+export type { BackoffSettings } from './backoff.js'
+export { type Client, createClient } from './client.js'
+export type { ClientClock } from './clock.js'
+export { type ClientErrorCode, type ErrorDetails, WsTicketError } from './error.js'
+export type { ClientOptions, TicketInit, TicketResponse, Token, WebSocketClass, WebSocketLike } from './options.js'
+export type { SendOptions } from './requests.js'
+export type { ClientStatus } from './status.js'

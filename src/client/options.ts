@@ -1,0 +1,151 @@
+import type { BackoffSettings } from './backoff.js'
+import { type ClientClock, systemClock } from './clock.js'
+
+/** What the client needs of a WebSocket (WHATWG WebSockets). */
+export interface WebSocketLike {
+  onmessage: unknown
+  onclose: unknown
+  onerror: unknown
+  send(text: string): void
+  close(code?: number, reason?: string): void
+}
+
+/** A class of WebSockets: the one of browsers, Node 22, Deno and Bun, or that of `ws`, to which the third argument tells the origin. */
+export type WebSocketClass = new (url: string, protocols: string[], options: { origin?: string }) => WebSocketLike
+
+/** What the client needs of the answer to a ticket request. */
+export interface TicketResponse {
+  readonly ok: boolean
+  readonly status: number
+  readonly headers: { get(name: string): string | null }
+  json(): Promise<unknown>
+}
+
+/** How a ticket is asked for. */
+export interface TicketInit {
+  method: string
+  headers: Record<string, string>
+  body: string
+  signal: AbortSignal
+}
+
+/** A JWT; nothing where there is no user. */
+export type Token = string | null | undefined
+
+/** Options of a client. Durations are in milliseconds. */
+export interface ClientOptions {
+  /** The address of the WebSocket route, `wss:` or `https:` (`ws:` or `http:`), or a path on the page's own host. */
+  url: string
+  /**
+   * The JWT for the next ticket; asked before each attempt and each extension of the session. Null, undefined or '' when there is
+   * no user: the client stops. With `refused: true` the server has just refused the token that was given: a new one, or null.
+   * When it throws, the attempt is repeated later.
+   */
+  token: (context: { refused: boolean }) => Token | Promise<Token>
+  /**
+   * Called each time the server has welcomed the client, before what waits is sent: the place to join topics. When it
+   * returns a promise that rejects, `onError` is told, unless the connection was lost meanwhile.
+   */
+  onOpen?: () => unknown
+  /** Told what listeners throw. Default: thrown anew as an uncaught error. */
+  onError?: (error: unknown) => void
+  /** Default: the global one. On Node 20 give that of the package `ws`. */
+  WebSocket?: WebSocketClass
+  /** Replaces the global `fetch` for ticket requests. */
+  fetch?: (url: string, init: TicketInit) => Promise<TicketResponse>
+  /** The Origin that a program tells (with the WebSocket of `ws`); a browser tells its own. */
+  origin?: string
+  /** How long an attempt may take, from asking for the token to the welcome. Default: 10,000. */
+  connectTimeout?: number
+  /** How long a message may wait for its answer, in the queue included. Default: 30,000. */
+  timeout?: number
+  /** How many messages may wait for a connection. Default: 32, as many as a server takes at once by default. */
+  maxQueued?: number
+  /** The random pause between attempts is at most `min`, twice as much after each failure, never more than `max`. Default: 1,000 and 30,000. */
+  backoff?: Partial<BackoffSettings>
+  /** After so long without a frame the server is asked for one. Infinity: never. Default: 30,000. */
+  heartbeat?: number
+  /** How long that answer may take before the connection counts as dead. Default: 10,000. */
+  heartbeatTimeout?: number
+  /** For tests. */
+  clock?: ClientClock
+  /** From 0 to less than 1, for the jitter. Default: `Math.random`. */
+  random?: () => number
+}
+
+/** The options with everything filled in. */
+export interface ClientSettings extends Required<Omit<ClientOptions, 'url' | 'origin' | 'backoff'>> {
+  readonly socketUrl: string
+  readonly ticketUrl: string
+  readonly origin: { origin?: string }
+  readonly backoff: BackoffSettings
+}
+
+/** @throws TypeError where the address is none, or there is no WebSocket */
+export function parseOptions({
+  url,
+  token,
+  onOpen = () => {},
+  onError = throwUncaught,
+  WebSocket = globalWebSocket(),
+  fetch = globalThis.fetch.bind(globalThis),
+  origin,
+  connectTimeout = 10_000,
+  timeout = 30_000,
+  maxQueued = 32,
+  backoff,
+  heartbeat = 30_000,
+  heartbeatTimeout = 10_000,
+  clock = systemClock,
+  random = Math.random
+}: ClientOptions): ClientSettings {
+  return {
+    ...addresses(url),
+    token,
+    onOpen,
+    onError,
+    WebSocket,
+    fetch,
+    origin: origin === undefined ? {} : { origin },
+    connectTimeout,
+    timeout,
+    maxQueued,
+    backoff: { min: 1000, max: 30_000, ...backoff },
+    heartbeat,
+    heartbeatTimeout,
+    clock,
+    random
+  }
+}
+
+function addresses(url: string): { socketUrl: string; ticketUrl: string } {
+  const socket = new URL(url, base())
+  socket.protocol = socket.protocol.replace('http', 'ws')
+  socket.hash = ''
+  const ticket = new URL(socket)
+  ticket.protocol = socket.protocol.replace('ws', 'http')
+  ticket.pathname = `${socket.pathname.replace(/\/$/, '')}/ticket`
+  return { socketUrl: socket.href, ticketUrl: ticket.href }
+}
+
+/** The page's address, where there is a page. */
+function base(): string | undefined {
+  const location: unknown = Reflect.get(globalThis, 'location')
+  return location === undefined ? undefined : String(location)
+}
+
+function globalWebSocket(): WebSocketClass {
+  const found: unknown = Reflect.get(globalThis, 'WebSocket')
+  if (isClass(found)) return found
+  throw new TypeError('There is no WebSocket here; give that of the package ws as an option.')
+}
+
+function isClass(value: unknown): value is WebSocketClass {
+  return typeof value === 'function'
+}
+
+function throwUncaught(error: unknown): void {
+  queueMicrotask(() => {
+    throw error
+  })
+}

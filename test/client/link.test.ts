@@ -1,0 +1,251 @@
+import { createServer } from 'node:http'
+import t, { type Test } from 'tap'
+import WebSocket from 'ws'
+import { portOf } from '../fixtures/client.js'
+import { becomes, ClientWorld, type TestClient } from '../fixtures/client-world.js'
+import { until } from '../fixtures/until.js'
+
+/** Closes the connection with this code from the server's side, and waits for what the client makes of it. */
+async function closedWith(world: ClientWorld, client: TestClient, code: number): Promise<void> {
+  const [connection] = world.route.connections()
+  connection?.close(code)
+  await until(() => client.status !== 'open')
+}
+
+for (const code of [1000, 4400, 4403, 4409]) {
+  t.test(`after ${code} it stops`, async (t) => {
+    const world = await ClientWorld.start(t)
+    const client = await world.openClient()
+    await closedWith(world, client, code)
+    t.equal(client.status, 'closed')
+    t.match(world.reasons.at(-1), { code: 'DISCONNECTED', closeCode: code, isFinal: true })
+    t.same(world.clock.delays, [])
+    await t.rejects(client.send('echo', { text: 'x' }), { code: 'CLIENT_CLOSED', cause: { closeCode: code } })
+  })
+}
+
+for (const [code, send] of [
+  [1003, (world: ClientWorld) => world.lastSocket.send(Buffer.from('x'))],
+  [1009, (world: ClientWorld) => world.lastSocket.send('x'.repeat(70_000))]
+] as const) {
+  t.test(`after ${code} it stops`, async (t) => {
+    const world = await ClientWorld.start(t)
+    const client = await world.openClient()
+    send(world)
+    await becomes(client, 'closed')
+    t.match(world.reasons.at(-1), { closeCode: code })
+  })
+}
+
+for (const code of [1001, 1012, 3000, 4401, 4408]) {
+  t.test(`after ${code} it comes again with a new ticket`, async (t) => {
+    const world = await ClientWorld.start(t)
+    const client = await world.openClient()
+    await closedWith(world, client, code)
+    t.equal(client.status, 'waiting')
+    t.match(world.reasons.at(-1), { code: 'DISCONNECTED', closeCode: code, isFinal: false })
+    t.same(world.clock.delays, [500])
+    world.clock.advance(500)
+    t.equal(client.status, 'connecting')
+    await becomes(client, 'open')
+    t.same(world.ticketBodies, ['{}', '{}'])
+    const [first, second] = world.sockets.map(({ protocol }) => protocol)
+    t.same([first, second], ['fastify-ws-ticket.v1', 'fastify-ws-ticket.v1'])
+  })
+}
+
+t.test('pauses grow until the server has welcomed it, up to a bound', async (t) => {
+  const world = await ClientWorld.start(t)
+  let isOnline = false
+  const client = world.client({
+    backoff: { max: 5000 },
+    token: () => (isOnline ? world.app.jwt.sign({ sub: 'ann' }) : Promise.reject(new Error('offline')))
+  })
+  for (const pause of [500, 1000, 2000, 2500, 2500]) {
+    await becomes(client, 'waiting')
+    t.same(world.clock.delays, [pause])
+    world.clock.advance(pause)
+  }
+  await becomes(client, 'waiting')
+  isOnline = true
+  world.clock.advance(2500)
+  await becomes(client, 'open')
+  world.lastSocket.terminate()
+  await becomes(client, 'waiting')
+  t.same(world.clock.delays, [500])
+})
+
+t.test('after failures that follow each welcome pauses grow too', async (t) => {
+  const world = await ClientWorld.start(t)
+  const client = await world.openClient()
+  for (const [code, pause] of [
+    [1011, 500],
+    [1013, 1000],
+    [4429, 2000]
+  ] as const) {
+    await closedWith(world, client, code)
+    t.same(world.clock.delays, [pause])
+    world.clock.advance(pause)
+    await becomes(client, 'open')
+  }
+})
+
+t.test('after 4429 it waits for as long as it was told with the last error', async (t) => {
+  const world = await ClientWorld.start(t)
+  const client = await world.openClient()
+  await t.rejects(client.send('fail', { statusCode: 429 }), { code: 'REFUSED', retryAfter: 70_000 })
+  await closedWith(world, client, 4429)
+  t.same(world.clock.delays, [70_500])
+  t.match(world.reasons.at(-1), { closeCode: 4429, retryAfter: 70_000 })
+})
+
+t.test('an attempt that takes too long is given up, whatever it waits for', async (t) => {
+  const world = await ClientWorld.start(t)
+  const signals: AbortSignal[] = []
+  const client = world.client({
+    fetch: (_url, { signal }) => {
+      signals.push(signal)
+      return new Promise(() => {})
+    }
+  })
+  await until(() => signals.length === 1)
+  world.clock.advance(10_000)
+  t.equal(client.status, 'waiting')
+  t.match(world.reasons.at(-1), { code: 'TIMEOUT' })
+  t.match(signals, [{ aborted: true }])
+})
+
+t.test('a server that is away, and one that welcomes nobody, is tried again', async (t) => {
+  const world = await ClientWorld.start(t)
+  const deaf = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => {
+    deaf.closeAllConnections()
+    deaf.close()
+  })
+  deaf.on('upgrade', () => {})
+  deaf.on('request', (_request, response) => response.writeHead(201).end('{"protocols":["fastify-ws-ticket.v1"]}'))
+  await until(() => deaf.listening)
+  const address = deaf.address()
+  const port = typeof address === 'object' ? address?.port : 0
+  const client = world.client({ url: `ws://127.0.0.1:${port}/chat` })
+  await until(() => world.sockets.length === 1)
+  world.clock.advance(10_000)
+  t.equal(client.status, 'waiting')
+  await until(() => world.sockets[0]?.readyState === 3)
+  client.close()
+
+  const refused = world.client({ url: `http://127.0.0.1:${portOf(world.app)}/nothing` })
+  await becomes(refused, 'closed')
+  t.match(world.reasons.at(-1), { statusCode: 404, isFinal: true })
+})
+
+t.test('a WebSocket that can not be made is an attempt that failed', async (t) => {
+  const world = await ClientWorld.start(t)
+  class Refused extends WebSocket {
+    constructor(url: string) {
+      super(`${url}#top`)
+    }
+  }
+  const client = world.client({ WebSocket: Refused })
+  await becomes(client, 'waiting')
+  t.match(world.reasons.at(-1), { code: 'DISCONNECTED', cause: SyntaxError })
+})
+
+t.test('frames that are none of the protocol are passed over', async (t) => {
+  const world = await ClientWorld.start(t)
+  const client = await world.openClient()
+  for (const frame of ['no JSON', 'null', '7', '{}', '{"type":1}']) world.lastSocket.emit('message', Buffer.from(frame), false)
+  world.lastSocket.emit('message', Buffer.from('{"type":"$reply","id":99}'), false)
+  world.lastSocket.emit('message', Buffer.from('{"type":"$error"}'), false)
+  t.same(await client.send('echo', { text: 'x' }), { text: 'x' })
+})
+
+t.test('a connection on which nothing comes any more is noticed', async (t) => {
+  const world = await ClientWorld.start(t)
+  const client = await world.openClient()
+  world.clock.advance(20_000)
+  await client.send('note', { text: 'x' })
+  world.clock.advance(29_999)
+  t.same(world.clock.delays, [1])
+  const [connection] = world.route.connections()
+  world.clock.advance(1)
+  t.equal(client.status, 'open')
+  await until(() => world.clock.delays.length === 1)
+  world.clock.advance(10_000)
+  t.equal(client.status, 'open', 'it was answered')
+
+  world.lastSocket.pause()
+  world.clock.advance(20_000)
+  t.same(world.clock.delays, [10_000, 30_000], 'it asks')
+  world.clock.advance(10_000)
+  t.equal(client.status, 'waiting')
+  t.match(world.reasons.at(-1), { code: 'DISCONNECTED', isFinal: false })
+  t.ok(connection)
+})
+
+/** A page, or what there is of one in its events. */
+class Page extends EventTarget {
+  hidden = true
+
+  tell(type: string): void {
+    this.dispatchEvent(new Event(type))
+  }
+}
+
+function withPage(t: Test): { window: Page; document: Page } {
+  const window = new Page()
+  const document = new Page()
+  Object.assign(globalThis, {
+    document,
+    addEventListener: window.addEventListener.bind(window),
+    removeEventListener: window.removeEventListener.bind(window)
+  })
+  t.teardown(() => {
+    for (const name of ['document', 'addEventListener', 'removeEventListener']) Reflect.deleteProperty(globalThis, name)
+  })
+  return { window, document }
+}
+
+t.test('the network that is back, and the page that is looked at, wake it, but not before it may come', async (t) => {
+  const { window, document } = withPage(t)
+  const world = await ClientWorld.start(t)
+  let retryAfter = '0'
+  const client = world.client({
+    backoff: { min: 4000 },
+    fetch: async () => new Response('{}', { status: 503, headers: { 'retry-after': retryAfter } })
+  })
+  await becomes(client, 'waiting')
+  world.clock.advance(2000)
+  await becomes(client, 'waiting')
+  t.same(world.clock.delays, [4000])
+  document.tell('visibilitychange')
+  window.tell('offline')
+  t.same(world.clock.delays, [4000], 'hidden')
+  document.hidden = false
+  document.tell('visibilitychange')
+  t.same(world.clock.delays, [2000])
+  retryAfter = '60'
+  window.tell('online')
+  world.clock.advance(2000)
+  t.equal(client.status, 'connecting')
+  window.tell('online')
+  t.same(world.clock.delays, [10_000], 'one attempt at a time')
+  await becomes(client, 'waiting')
+  window.tell('online')
+  t.same(world.clock.delays, [62_000])
+  client.close()
+  window.tell('online')
+  t.same(world.clock.delays, [])
+})
+
+t.test('a network that changes makes it ask at once whether the server is there', async (t) => {
+  const { window } = withPage(t)
+  const world = await ClientWorld.start(t)
+  const client = await world.openClient()
+  world.lastSocket.pause()
+  window.tell('offline')
+  window.tell('online')
+  t.same(world.clock.delays, [10_000, 30_000], 'and once only')
+  world.clock.advance(10_000)
+  t.equal(client.status, 'waiting')
+})

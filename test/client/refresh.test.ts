@@ -1,0 +1,95 @@
+import t, { type Test } from 'tap'
+import type { ClientOptions } from '../../src/client/index.js'
+import { becomes, ClientWorld } from '../fixtures/client-world.js'
+import { ManualClock } from '../fixtures/manual-clock.js'
+import { until } from '../fixtures/until.js'
+
+/** A server whose sessions last a minute, and a client that is told half a minute ahead. */
+async function startSession(t: Test, options: Partial<ClientOptions> = {}) {
+  const clock = new ManualClock()
+  const authenticate = ({ headers }: { headers: { authorization?: string | undefined } }) => {
+    const sub = headers.authorization?.replace('Bearer ', '')
+    if (sub === 'nobody') throw new Error('refused')
+    return { sub }
+  }
+  const world = await ClientWorld.start(t, {
+    plugin: { clock, authenticate, maxSession: 60_000, expiryNotice: 30_000, pingInterval: '1 hour' }
+  })
+  const client = await world.openClient({ token: () => 'ann', ...options })
+  // it is opened before the clock goes on
+  await client.send('note', { text: 'x' })
+  const [connection] = world.route.connections()
+  if (!connection) throw new Error('there is no connection')
+  return { world, client, clock, connection }
+}
+
+t.test('the session is extended on the open socket, again and again', async (t) => {
+  const { world, client, clock, connection } = await startSession(t)
+  for (const round of [1, 2, 3]) {
+    const { expiresAt } = connection
+    clock.advance(30_000)
+    await until(() => connection.expiresAt > expiresAt)
+    t.same(world.ticketBodies.slice(1), Array(round).fill(JSON.stringify({ refresh: connection.id })))
+  }
+  t.same(await client.send('echo', { text: 'x' }), { text: 'x' })
+  t.same(world.statuses, ['open'])
+  t.equal(world.sockets.length, 1)
+})
+
+t.test('a refresh that fails is tried again until it is done', async (t) => {
+  let failures = 2
+  const { world, clock, connection } = await startSession(t, {
+    fetch: (url, init) => (init.body !== '{}' && failures-- > 0 ? Promise.reject(new Error('offline')) : fetch(url, init))
+  })
+  const { expiresAt } = connection
+  clock.advance(30_000)
+  await until(() => world.clock.delays.length === 2)
+  t.same(world.clock.delays, [500, 30_000])
+  world.clock.advance(500)
+  await until(() => world.clock.delays.length === 2)
+  t.same(world.clock.delays, [1000, 29_500])
+  world.clock.advance(1000)
+  await until(() => connection.expiresAt > expiresAt)
+})
+
+t.test('a refresh that is refused for good leaves it to the attempt after the session', async (t) => {
+  let user = 'ann'
+  const { world, client, clock, connection } = await startSession(t, { token: () => user })
+  user = 'nobody'
+  clock.advance(30_000)
+  await until(() => world.ticketBodies.length === 3)
+  t.equal(client.status, 'open')
+  user = 'ann'
+  await client.send('note', { text: 'x' })
+  clock.advance(30_000)
+  await becomes(client, 'waiting')
+  t.match(world.reasons.at(-1), { closeCode: 4401 })
+  world.clock.advance(500)
+  await becomes(client, 'open')
+  t.not(world.route.connections()[0]?.id, connection.id)
+})
+
+t.test('a user who has gone is noticed by the refresh', async (t) => {
+  let user: string | null = 'ann'
+  const { world, client, clock } = await startSession(t, { token: () => user })
+  user = null
+  clock.advance(30_000)
+  await becomes(client, 'closed')
+  t.match(world.reasons.at(-1), { code: 'NO_USER' })
+})
+
+t.test('a refresh under way ends with its connection', async (t) => {
+  const refreshes: AbortSignal[] = []
+  const { world, client, clock } = await startSession(t, {
+    fetch: (url, init) => {
+      if (init.body !== '{}') refreshes.push(init.signal)
+      return fetch(url, init)
+    }
+  })
+  clock.advance(30_000)
+  await until(() => refreshes.length === 1)
+  client.close()
+  t.match(refreshes, [{ aborted: true }])
+  await until(() => world.route.connections().length === 0)
+  t.same(world.clock.delays, [])
+})

@@ -1,0 +1,137 @@
+import t from 'tap'
+import { ORIGIN } from '../fixtures/app.js'
+import { becomes, ClientWorld } from '../fixtures/client-world.js'
+import { until } from '../fixtures/until.js'
+
+t.test('no user: it stops and asks for nothing', async (t) => {
+  for (const nobody of [null, undefined, '']) {
+    const world = await ClientWorld.start(t)
+    const client = world.client({ token: () => nobody })
+    await becomes(client, 'closed')
+    t.match(world.reasons, [{ code: 'NO_USER', isFinal: true }])
+    t.same(world.ticketBodies, [])
+  }
+})
+
+t.test('a token that is refused is asked for once more', async (t) => {
+  const world = await ClientWorld.start(t)
+  const asked: boolean[] = []
+  const client = await world.openClient({
+    token: ({ refused }) => {
+      asked.push(refused)
+      return refused ? world.app.jwt.sign({ sub: 'ann' }) : 'stale'
+    }
+  })
+  t.same(asked, [false, true])
+  t.equal(client.status, 'open')
+})
+
+t.test('a user whose second token is refused too is not asked again', async (t) => {
+  const world = await ClientWorld.start(t)
+  const client = world.client({ token: async () => 'stale' })
+  await becomes(client, 'closed')
+  t.match(world.reasons, [{ code: 'FST_WS_TICKET_UNAUTHENTICATED', statusCode: 401, isFinal: true }])
+  t.same(world.ticketBodies, ['{}', '{}'])
+})
+
+t.test('a refusal of the origin is final', async (t) => {
+  const world = await ClientWorld.start(t)
+  const client = world.client({ origin: 'https://evil.example.com' })
+  await becomes(client, 'closed')
+  t.match(world.reasons, [{ code: 'FST_WS_TICKET_ORIGIN_REFUSED', statusCode: 403 }])
+  t.same(world.ticketBodies, ['{}'])
+})
+
+for (const status of [408, 409, 425, 429, 500, 502, 503]) {
+  t.test(`after ${status} it asks again`, async (t) => {
+    const world = await ClientWorld.start(t)
+    const client = world.client({ fetch: async () => new Response('<h1>Bad Gateway</h1>', { status, headers: { 'retry-after': '7' } }) })
+    await becomes(client, 'waiting')
+    t.match(world.reasons, [{ code: 'TICKET_FAILED', statusCode: status, retryAfter: 7000, isFinal: false }])
+    t.same(world.clock.delays, [7500])
+  })
+}
+
+t.test('Retry-After may be a date, and what is neither, or over, is passed over', async (t) => {
+  const world = await ClientWorld.start(t)
+  const waits = async (header: string) => {
+    const client = world.client({ fetch: async () => new Response(null, { status: 503, headers: { 'retry-after': header } }) })
+    await becomes(client, 'waiting')
+    client.close()
+    return world.reasons.filter((reason) => reason !== undefined).at(-1)?.retryAfter ?? 0
+  }
+  const inAnHour = await waits(new Date(Date.now() + 3_600_000).toUTCString())
+  t.ok(inAnHour > 3_500_000 && inAnHour <= 3_600_000)
+  t.equal(await waits(new Date(0).toUTCString()), 0)
+  t.equal(await waits('soon'), 0)
+})
+
+t.test('an answer that is no ticket is a failure that may pass', async (t) => {
+  const world = await ClientWorld.start(t)
+  for (const body of ['<h1>Log in to the Wi-Fi</h1>', '{}', 'null']) {
+    const client = world.client({ fetch: async () => new Response(body) })
+    await becomes(client, 'waiting')
+    client.close()
+  }
+  t.match(world.reasons.at(0), { code: 'TICKET_FAILED', cause: SyntaxError, isFinal: false })
+})
+
+t.test('the address may be that of the WebSocket or of the page, or a path on it; the query stays', async (t) => {
+  const world = await ClientWorld.start(t)
+  Reflect.set(globalThis, 'location', 'https://app.example.com/rooms?x=1')
+  t.teardown(() => Reflect.deleteProperty(globalThis, 'location'))
+  const asked: string[] = []
+  const fetch = async (url: string) => {
+    asked.push(url)
+    return new Response(null, { status: 404 })
+  }
+  for (const url of [
+    '/chat/?room=1#top',
+    'ws://a.example/chat',
+    'wss://a.example/chat',
+    'http://a.example:81/chat',
+    'https://a.example/chat'
+  ]) {
+    await becomes(world.client({ url, fetch }), 'closed')
+  }
+  t.same(asked, [
+    'https://app.example.com/chat/ticket?room=1',
+    'http://a.example/chat/ticket',
+    'https://a.example/chat/ticket',
+    'http://a.example:81/chat/ticket',
+    'https://a.example/chat/ticket'
+  ])
+  Reflect.deleteProperty(globalThis, 'location')
+  t.throws(() => world.client({ url: '/chat' }), { name: 'TypeError' })
+})
+
+t.test('the token stands in the header of the ticket request and nowhere else', async (t) => {
+  const world = await ClientWorld.start(t)
+  const token = world.app.jwt.sign({ sub: 'ann' })
+  const requests: unknown[] = []
+  await world.openClient({
+    token: () => token,
+    fetch: (url, init) => {
+      requests.push({ url: new URL(url).pathname, method: init.method, headers: init.headers, body: init.body })
+      return fetch(url, init)
+    }
+  })
+  t.same(requests, [
+    {
+      url: '/client/ticket',
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', origin: ORIGIN },
+      body: '{}'
+    }
+  ])
+  t.notMatch(world.lastSocket.url, /ticket|ey/)
+})
+
+t.test('programs need not tell an origin, and fetch is the global one', async (t) => {
+  const world = await ClientWorld.start(t, { plugin: { allowMissingOrigin: true } })
+  const client = world.plainClient()
+  await becomes(client, 'open')
+  t.same(await client.send('echo', { text: 'x' }), { text: 'x' })
+  client.close()
+  await until(() => world.route.connections().length === 0)
+})
