@@ -1,11 +1,14 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
+import { launchBrowser } from './fixtures/browser.js'
 import { compile, emptyFolder, install, packPackage } from './fixtures/packed.js'
+import { needs } from './fixtures/parts.js'
+import { freePort } from './fixtures/ports.js'
 import { outsideTap, run } from './fixtures/processes.js'
 import { blockAfter, blocks, blockWith, readme } from './fixtures/readme.js'
 
@@ -18,7 +21,7 @@ for (const command of [initialize, setType]) {
   const { status, stderr } = await shell(command)
   if (status !== 0) throw new Error(`${command}: ${stderr}`)
 }
-await install(folder, tarball, [...named, '@fastify/cors', '@types/node', '@types/ws'])
+await install(folder, tarball, [...named, '@fastify/cors', '@fastify/static', '@types/node', '@types/ws'])
 
 const EXPORTS = ['CloseCode', 'SUBPROTOCOL', 'default', 'defineContract', 'systemClock', 'wsTicket']
 
@@ -42,6 +45,8 @@ t.test('the tarball holds what users need and nothing else', async (t) => {
   )
   t.ok(built.includes('package/dist/index.js'))
   t.ok(built.includes('package/dist/index.d.ts'))
+  t.ok(built.includes('package/dist/client/index.js'))
+  t.ok(built.includes('package/dist/client/index.d.ts'))
 })
 
 t.test('it is imported', async (t) => {
@@ -78,6 +83,36 @@ t.test('the quick start prints what it promises', async (t) => {
   const client = await shell(blockAfter('in a second terminal').trim(), { PORT: port })
   t.same(client, { status: 0, stdout: client.stdout, stderr: '' })
   t.equal(shape(client.stdout), shape(blockWith('text', '$welcome')))
+})
+
+t.test('the program with the client prints what it is sent', async (t) => {
+  const PORT = await startPageServer(t)
+  await writeFile(join(folder, 'program.js'), blockAfter('`program.js`:'))
+  const { status, stdout, stderr } = await shell('node program.js', { PORT })
+  t.same({ status, stdout, stderr }, { status: 0, stdout: 'open\nann: hello\n{ id: 1 }\nclosed\n', stderr: '' })
+})
+
+t.test('the page with the client chats at first try, and comes back after a restart', async (t) => {
+  if (!needs(t, 'chromium')) return
+  const port = await startPageServer(t)
+  const page = await (await launchBrowser(t)).newPage()
+  const faults: string[] = []
+  page.on('pageerror', (error) => faults.push(error.message))
+  await page.goto(`http://127.0.0.1:${port}/`)
+  await page.getByLabel('Message').fill('hello')
+  await page.getByRole('button').click()
+  await page.getByText('ann: hello').waitFor()
+  t.equal(await page.locator('#status').textContent(), 'open')
+  await page.getByLabel('Message').fill('x'.repeat(501))
+  await page.getByRole('button').click()
+  await page.getByText('does not match the schema').waitFor()
+  await stopServers()
+  await page.getByText(/waiting|connecting \(/).waitFor()
+  await startPageServer(t, port)
+  await page.getByLabel('Message').fill('again')
+  await page.getByRole('button').click()
+  await page.getByText('ann: again').waitFor()
+  t.same(faults, [])
 })
 
 t.test('the example of a test passes', async (t) => {
@@ -208,18 +243,41 @@ function shell(command: string, env: NodeJS.ProcessEnv = {}) {
   return run(folder, program, args, { ...process.env, ...env })
 }
 
-/** Starts a server on a free port; stopped with the test. */
-function startServer(t: Test, command: string): ChildProcessByStdio<null, Readable, null> {
-  const [program = '', ...args] = command.split(' ')
-  const server = spawn(...outsideTap(program, args), {
-    cwd: folder,
-    env: { ...process.env, PORT: '0' },
-    stdio: ['ignore', 'pipe', 'inherit']
-  })
-  t.teardown(async () => {
+/** The server of the quick start with the page of the section Client; answers its port. */
+async function startPageServer(t: Test, wanted?: string): Promise<string> {
+  const port = wanted ?? String(await freePort())
+  const [start = '', end = ''] = blockAfter('`server.js`:')
+    .replace('127.0.0.1:3000', `127.0.0.1:${port}`)
+    .split(/(?=const address)/)
+  await mkdir(join(folder, 'public'), { recursive: true })
+  await writeFile(join(folder, 'page-server.js'), start + blockWith('js', "'/fastify-ws-ticket/'") + end)
+  await writeFile(join(folder, 'public/index.html'), blockAfter('`public/index.html`:'))
+  await writeFile(join(folder, 'public/page.js'), blockAfter('`public/page.js`:'))
+  const server = startServer(t, 'node page-server.js', port)
+  await createInterface(server.stdout)[Symbol.asyncIterator]().next()
+  return port
+}
+
+const running = new Set<ChildProcessByStdio<null, Readable, null>>()
+
+async function stopServers(): Promise<void> {
+  for (const server of running) {
+    running.delete(server)
     const exited = once(server, 'exit')
     server.kill()
     await exited
+  }
+}
+
+/** Starts a server, on a free port unless told; stopped with the test. */
+function startServer(t: Test, command: string, port = '0'): ChildProcessByStdio<null, Readable, null> {
+  const [program = '', ...args] = command.split(' ')
+  const server = spawn(...outsideTap(program, args), {
+    cwd: folder,
+    env: { ...process.env, PORT: port },
+    stdio: ['ignore', 'pipe', 'inherit']
   })
+  running.add(server)
+  t.teardown(stopServers)
   return server
 }

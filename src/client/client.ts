@@ -3,7 +3,7 @@ import { WsTicketError } from './error.js'
 import { streamEvents } from './event-stream.js'
 import { Link } from './link.js'
 import { Listeners } from './listeners.js'
-import { type ClientOptions, parseOptions } from './options.js'
+import { type BaseOptions, parseOptions } from './options.js'
 import { Requests, type SendOptions } from './requests.js'
 import { type ClientStatus, Status } from './status.js'
 
@@ -29,6 +29,15 @@ export interface Client<C extends Contract> {
   close(): void
 }
 
+/** Options of a client; durations are in milliseconds. */
+export interface ClientOptions<C extends Contract = Contract> extends BaseOptions {
+  /**
+   * Called each time the server has welcomed the client, before what waits is sent: the place to join topics. When it
+   * returns a promise that rejects, `onError` is told, unless the connection was lost meanwhile.
+   */
+  onOpen?(client: Client<C>): unknown
+}
+
 /**
  * Connects to a WebSocket route, and again after each loss, until {@link Client.close}, a refusal that is final, or `token`
  * answers that there is no user.
@@ -40,15 +49,15 @@ export interface Client<C extends Contract> {
  *
  * @throws TypeError where `url` is no address, or there is no WebSocket
  */
-export function createClient<C extends Contract>(options: ClientOptions): Client<C>
-export function createClient(options: ClientOptions): UntypedClient {
+export function createClient<C extends Contract>(options: ClientOptions<C>): Client<C>
+export function createClient({ onOpen, ...options }: UntypedOptions): UntypedClient {
   const settings = parseOptions(options)
   const requests = new Requests(settings)
   const status = new Status(settings.onError)
   const events = new Map<string, Listeners<[unknown, string | undefined]>>()
   const ends = new Listeners<[WsTicketError | undefined]>(settings.onError)
   const link = new Link(settings, requests, status, {
-    opened: () => void greet(settings.onOpen, settings.onError),
+    opened: () => void greet(() => onOpen?.(client), settings.onError),
     event: ({ type, payload, topic }) => events.get(type)?.emit(payload, topic),
     closed(reason) {
       ends.emit(reason)
@@ -60,8 +69,7 @@ export function createClient(options: ClientOptions): UntypedClient {
     events.set(event, listeners)
     return listeners.add(listener)
   }
-  link.connect()
-  return {
+  const client: UntypedClient = {
     get status() {
       return status.value
     },
@@ -79,6 +87,8 @@ export function createClient(options: ClientOptions): UntypedClient {
     onStatus: (listener) => status.add(listener),
     close: () => link.close()
   }
+  link.connect()
+  return client
 }
 
 /** What a client is whatever its contract, of which nothing but types is there. */
@@ -89,6 +99,10 @@ interface UntypedClient {
   events(event: string): AsyncIterable<unknown>
   onStatus: Client<Contract>['onStatus']
   close(): void
+}
+
+interface UntypedOptions extends BaseOptions {
+  onOpen?(client: UntypedClient): unknown
 }
 
 /** A connection that was lost meanwhile is greeted anew. */

@@ -32,8 +32,8 @@ export interface TicketInit {
 /** A JWT; nothing where there is no user. */
 export type Token = string | null | undefined
 
-/** Options of a client. Durations are in milliseconds. */
-export interface ClientOptions {
+/** Options of a client, whatever its contract. Durations are in milliseconds. */
+export interface BaseOptions {
   /** The address of the WebSocket route, `wss:` or `https:` (`ws:` or `http:`), or a path on the page's own host. */
   url: string
   /**
@@ -42,12 +42,7 @@ export interface ClientOptions {
    * When it throws, the attempt is repeated later.
    */
   token: (context: { refused: boolean }) => Token | Promise<Token>
-  /**
-   * Called each time the server has welcomed the client, before what waits is sent: the place to join topics. When it
-   * returns a promise that rejects, `onError` is told, unless the connection was lost meanwhile.
-   */
-  onOpen?: () => unknown
-  /** Told what listeners throw. Default: thrown anew as an uncaught error. */
+  /** Told what listeners and `onOpen` throw. Default: thrown anew as an uncaught error. */
   onError?: (error: unknown) => void
   /** Default: the global one. On Node 20 give that of the package `ws`. */
   WebSocket?: WebSocketClass
@@ -60,7 +55,7 @@ export interface ClientOptions {
   /** How long a message may wait for its answer, in the queue included. Default: 30,000. */
   timeout?: number
   /** How many messages may wait for a connection. Default: 32, as many as a server takes at once by default. */
-  maxQueued?: number
+  queueLimit?: number
   /** The random pause between attempts is at most `min`, twice as much after each failure, never more than `max`. Default: 1,000 and 30,000. */
   backoff?: Partial<BackoffSettings>
   /** After so long without a frame the server is asked for one. Infinity: never. Default: 30,000. */
@@ -74,7 +69,7 @@ export interface ClientOptions {
 }
 
 /** The options with everything filled in. */
-export interface ClientSettings extends Required<Omit<ClientOptions, 'url' | 'origin' | 'backoff'>> {
+export interface ClientSettings extends Required<Omit<BaseOptions, 'url' | 'origin' | 'backoff'>> {
   readonly socketUrl: string
   readonly ticketUrl: string
   readonly origin: { origin?: string }
@@ -85,31 +80,29 @@ export interface ClientSettings extends Required<Omit<ClientOptions, 'url' | 'or
 export function parseOptions({
   url,
   token,
-  onOpen = () => {},
   onError = throwUncaught,
   WebSocket = globalWebSocket(),
   fetch = globalThis.fetch.bind(globalThis),
   origin,
   connectTimeout = 10_000,
   timeout = 30_000,
-  maxQueued = 32,
+  queueLimit = 32,
   backoff,
   heartbeat = 30_000,
   heartbeatTimeout = 10_000,
   clock = systemClock,
   random = Math.random
-}: ClientOptions): ClientSettings {
+}: BaseOptions): ClientSettings {
   return {
     ...addresses(url),
     token,
-    onOpen,
     onError,
     WebSocket,
     fetch,
     origin: origin === undefined ? {} : { origin },
     connectTimeout,
     timeout,
-    maxQueued,
+    queueLimit,
     backoff: { min: 1000, max: 30_000, ...backoff },
     heartbeat,
     heartbeatTimeout,

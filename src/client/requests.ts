@@ -15,7 +15,7 @@ export interface SendOptions {
 export interface RequestSettings {
   readonly clock: ClientClock
   readonly timeout: number
-  readonly maxQueued: number
+  readonly queueLimit: number
 }
 
 interface Request {
@@ -99,7 +99,7 @@ export class Requests {
   #check(signal: AbortSignal | undefined): void {
     if (this.#closed) throw this.#closed
     if (signal?.aborted) throw clientError('ABORTED', { cause: signal.reason })
-    if (this.#write || this.#requests.size < this.#settings.maxQueued) return
+    if (this.#write || this.#requests.size < this.#settings.queueLimit) return
     throw clientError('QUEUE_FULL')
   }
 

@@ -142,7 +142,7 @@ t.test('a client that is closed before the ticket comes opens nothing', async (t
 
 t.test('onOpen runs at each welcome, ahead of what waits', async (t) => {
   const world = await ClientWorld.start(t)
-  const client = world.client({ onOpen: () => client.send('echo', { text: 'join' }) })
+  const client = world.client({ onOpen: (client) => client.send('echo', { text: 'join' }) })
   const waited = client.send('echo', { text: 'waited' })
   await waited
   t.same(world.handled, ['join', 'waited'])
@@ -164,15 +164,15 @@ t.test('what onOpen throws is told to onError, but not that the connection was l
       throw 'a fault'
     }
   })
-  const lost = world.client({ onError, onOpen: () => lost.send('hold', { text: '1' }) })
+  const lost = world.client({ onError, onOpen: (client) => client.send('hold', { text: '1' }) })
   await until(() => world.handled.length === 1)
   world.lastSocket.terminate()
   await becomes(lost, 'waiting')
   lost.close()
-  const closed = world.client({ onError, onOpen: () => closed.send('hold', { text: '2' }) })
+  const closed = world.client({ onError, onOpen: (client) => client.send('hold', { text: '2' }) })
   await until(() => world.handled.length === 2)
   closed.close()
-  const refused = world.client({ onError, onOpen: () => refused.send('fail', { statusCode: 403 }) })
+  world.client({ onError, onOpen: (client) => client.send('fail', { statusCode: 403 }) })
   await until(() => errors.length === 2)
   t.match(errors, ['a fault', { code: 'REFUSED' }])
   await world.release()

@@ -23,14 +23,13 @@ t.test('the defaults are those that are documented, also for options that are un
     origin: {},
     connectTimeout: 10_000,
     timeout: 30_000,
-    maxQueued: 32,
+    queueLimit: 32,
     backoff: { min: 1000, max: 30_000 },
     heartbeat: 30_000,
     heartbeatTimeout: 10_000,
     clock: systemClock,
     random: Math.random
   })
-  t.equal(settings.onOpen(), undefined)
 })
 
 t.test('what a listener throws is by default thrown where nobody catches it', async (t) => {

@@ -1,11 +1,11 @@
 import t, { type Test } from 'tap'
-import type { ClientOptions } from '../../src/client/index.js'
+import type { BaseOptions } from '../../src/client/index.js'
 import { becomes, ClientWorld } from '../fixtures/client-world.js'
 import { ManualClock } from '../fixtures/manual-clock.js'
 import { until } from '../fixtures/until.js'
 
 /** A server whose sessions last a minute, and a client that is told half a minute ahead. */
-async function startSession(t: Test, options: Partial<ClientOptions> = {}) {
+async function startSession(t: Test, options: Partial<BaseOptions> = {}) {
   const clock = new ManualClock()
   const authenticate = ({ headers }: { headers: { authorization?: string | undefined } }) => {
     const sub = headers.authorization?.replace('Bearer ', '')

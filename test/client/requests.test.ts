@@ -38,7 +38,7 @@ t.test('a signal gives a message up, before and while it is on its way', async (
 
 t.test('no more messages wait for a connection than may', async (t) => {
   const world = await ClientWorld.start(t)
-  const client = world.client({ maxQueued: 2 })
+  const client = world.client({ queueLimit: 2 })
   const sent = ['1', '2', '3'].map((text) => client.send('echo', { text }))
   const [first, second, third] = await Promise.allSettled(sent)
   t.match([first, second], [{ value: { text: '1' } }, { value: { text: '2' } }])

@@ -219,7 +219,7 @@ const chatClient = createClient<typeof chat>({
   fetch,
   origin: 'https://app.example.com',
   backoff: { max: 5000 },
-  onOpen: () => chatClient.send('chat.leave', { room: 'lobby' })
+  onOpen: (client) => client.send('chat.leave', { room: 'lobby' })
 })
 createClient<typeof chat>({ url: 'wss://api.example.com/chat', token: () => undefined })
 isExactly<Client<typeof chat>>()(chatClient)
@@ -227,12 +227,11 @@ isExactly<ClientStatus>()(chatClient.status)
 const { signal } = new AbortController()
 isExactly<{ id: string }>()(await chatClient.send('chat.send', { room: 'lobby', text: 'x' }, { signal, timeout: 1000, repeat: true }))
 isExactly<void>()(await chatClient.send('chat.leave', { room: 'lobby' }))
-isExactly<() => void>()(
-  chatClient.on('chat.message', (message, topic) => {
-    isExactly<EventPayload<typeof chat, 'chat.message'>>()(message)
-    isExactly<string | undefined>()(topic)
-  })
-)
+const undo: () => void = chatClient.on('chat.message', (message, topic) => {
+  isExactly<EventPayload<typeof chat, 'chat.message'>>()(message)
+  isExactly<string | undefined>()(topic)
+})
+undo()
 for await (const message of chatClient.events('chat.message')) isExactly<EventPayload<typeof chat, 'chat.message'>>()(message)
 chatClient.onStatus((status, reason) => {
   isExactly<ClientStatus>()(status)
