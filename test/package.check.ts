@@ -12,6 +12,9 @@ import { freePort } from './fixtures/ports.js'
 import { outsideTap, run } from './fixtures/processes.js'
 import { blockAfter, blocks, blockWith, readme } from './fixtures/readme.js'
 
+// all of it together takes longer than a test may by default
+t.setTimeout(180_000)
+
 // one folder, made as the README says: to pack and to install takes longer than all that is tried in it
 const tarball = await packPackage(t)
 const folder = await emptyFolder(t)
@@ -171,6 +174,26 @@ t.test('its declarations and the TypeScript of the README compile in a strict pr
   const complaint = "error TS2339: Property 'nobody' does not exist on type '{ sub: string; name: string; teams: string[]; }'."
   t.match(found, /^wrong\.ts\(\d+,\d+\): /)
   t.equal(found.slice(found.indexOf('error')).trim(), complaint, 'and nothing else')
+})
+
+const PAGE = `
+import { createClient, WsTicketError } from 'fastify-ws-ticket/client'
+import type { TObject, TString } from 'typebox'
+
+type Text = TObject<{ text: TString }>
+interface Chat { messages: { say: { payload: Text; reply: Text } }; events: { news: Text } }
+
+const client = createClient<Chat>({ url: '/chat', token: () => localStorage.getItem('token'), WebSocket, fetch })
+client.on('news', ({ text }) => document.body.append(text))
+client.send('say', { text: 'x' }).catch((error) => error instanceof WsTicketError && error.code)
+`
+
+t.test('the declarations of the client compile for a page, without the types of Node', async (t) => {
+  await writeFile(join(folder, 'page.ts'), PAGE)
+  const options =
+    '--noEmit --strict --exactOptionalPropertyTypes --skipLibCheck false --target ES2022 --lib ES2023,DOM --moduleResolution bundler'
+  const { stdout } = await compile(folder, [...options.split(' '), '--module', 'ESNext', '--types', '', 'page.ts'])
+  t.equal(stdout, '')
 })
 
 /** What the compiler says of strict programs that use the package. */
