@@ -45,6 +45,8 @@ if (needs(t, 'redis-server')) {
   t.test('what was published is not done again when the log is read', async (t) => {
     const server = await RedisServer.start(t)
     const [clock, one, two] = await openTwo(t, server.port)
+    // the start tries out what it may do
+    await server.cli('config', 'resetstat')
     const [countOfOne, countOfTwo] = [countDeliveries(one.hub), countDeliveries(two.hub)]
     one.bus.post({ ...disconnect, target: { user: 'ann' } })
     await two.ann.client.closed
