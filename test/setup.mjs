@@ -11,6 +11,7 @@ const PARTS = [
   { command: 'openssl', debianPackage: 'openssl', purpose: 'makes the certificates of the tests with TLS' },
   { command: 'curl', debianPackage: 'curl', purpose: 'asks REST routes for HTTP/2 in the tests' },
   { command: 'nginx', debianPackage: 'nginx', purpose: 'is the reverse proxy of the tests' },
+  { command: 'haproxy', debianPackage: 'haproxy', purpose: 'is the other reverse proxy of the tests' },
   { command: 'redis-server', debianPackage: 'redis-server', purpose: 'is what several nodes share in the tests' },
   { command: 'chromium', debianPackage: 'chromium', purpose: 'opens the pages of the tests' }
 ]

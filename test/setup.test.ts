@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { emptyFolder } from './fixtures/packed.js'
 import { type Finished, run } from './fixtures/processes.js'
 
-const COMMANDS = ['openssl', 'curl', 'nginx', 'redis-server', 'chromium']
+const COMMANDS = ['openssl', 'curl', 'nginx', 'haproxy', 'redis-server', 'chromium']
 const ALL_THERE = COMMANDS.map((command) => `${command} is there\n`).join('')
 const SCRIPT = fileURLToPath(new URL('setup.mjs', import.meta.url))
 
@@ -64,7 +64,7 @@ t.test('what is missing is installed, once, and nothing else', async (t) => {
   t.equal(status, 0)
   t.equal(stdout, ALL_THERE)
   const calls = (await system.calls()).filter((call) => call.startsWith('apt-get'))
-  t.same(calls, ['apt-get update', 'apt-get install -y --no-install-recommends openssl curl redis-server chromium'])
+  t.same(calls, ['apt-get update', 'apt-get install -y --no-install-recommends openssl curl haproxy redis-server chromium'])
   await system.setUp('true')
   t.equal((await system.calls()).filter((call) => call.startsWith('apt-get')).length, 2)
 })
