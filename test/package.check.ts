@@ -11,6 +11,7 @@ import { needs } from './fixtures/parts.js'
 import { freePort } from './fixtures/ports.js'
 import { outsideTap, run } from './fixtures/processes.js'
 import { blockAfter, blocks, blockWith, readme } from './fixtures/readme.js'
+import { programsCompile } from './fixtures/strict-programs.js'
 
 // all of it together takes longer than a test may by default
 t.setTimeout(180_000)
@@ -154,26 +155,8 @@ t.test('all scripts of the README parse, and the one for CommonJS runs', async (
   t.same(await shell('node block.cjs', { JWT_SECRET: 'x' }), { status: 0, stdout: '', stderr: '' })
 })
 
-const REQUIRES = `
-import Fastify = require('fastify')
-import wsTicket = require('fastify-ws-ticket')
-
-export const app = Fastify()
-app.register(wsTicket.default, { allowedOrigins: ['https://app.example.com'] })
-`
-
 t.test('its declarations and the TypeScript of the README compile in a strict project, with the user that the app declared', async (t) => {
-  const example = blockWith('ts', 'interface FastifyJWT')
-  const programs = {
-    'example.ts': example,
-    'store.ts': blockWith('ts', 'implements TicketStore'),
-    'requires.cts': REQUIRES,
-    'wrong.ts': example.replace('from: connection.user.name, text', 'from: connection.user.nobody, text')
-  }
-  const found = await diagnostics(programs)
-  const complaint = "error TS2339: Property 'nobody' does not exist on type '{ sub: string; name: string; teams: string[]; }'."
-  t.match(found, /^wrong\.ts\(\d+,\d+\): /)
-  t.equal(found.slice(found.indexOf('error')).trim(), complaint, 'and nothing else')
+  await programsCompile(t, folder, (args) => compile(folder, args))
 })
 
 const PAGE = `
@@ -195,14 +178,6 @@ t.test('the declarations of the client compile for a page, without the types of 
   const { stdout } = await compile(folder, [...options.split(' '), '--module', 'ESNext', '--types', '', 'page.ts'])
   t.equal(stdout, '')
 })
-
-/** What the compiler says of strict programs that use the package. */
-async function diagnostics(programs: Record<string, string>): Promise<string> {
-  const names = Object.keys(programs)
-  await Promise.all(names.map((name) => writeFile(join(folder, name), String(programs[name]))))
-  const options = '--noEmit --strict --exactOptionalPropertyTypes --skipLibCheck false --target ES2023 --module NodeNext --types node'
-  return (await compile(folder, [...options.split(' '), ...names])).stdout
-}
 
 /** What the README shows with the random and the passing made equal. */
 function shape(output: string): string {

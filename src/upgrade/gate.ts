@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.js'
 import { fail, type TicketError } from '../errors.js'
 import { handBack } from './hand-back.js'
-import { findHandshakeFault, Handshake, mentionsWebSocket } from './handshake.js'
+import { findHandshakeFault, Handshake, isUpgrade, mentionsWebSocket } from './handshake.js'
 import { completeInjected } from './injected.js'
 import { refuseSocket } from './refusal.js'
 
@@ -60,6 +60,8 @@ export class UpgradeGate {
     }
     this.#server.removeAllListeners('upgrade')
     this.#server.on('upgrade', this.#onUpgrade)
+    // asked by Node 22.21, 24.9 and later; Node 20 does not know it
+    Reflect.set(this.#server, 'shouldUpgradeCallback', isUpgrade)
   }
 
   /** The handshake of a request that is still under way; undefined for every other request. */
@@ -93,7 +95,7 @@ export class UpgradeGate {
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     if (!(request instanceof IncomingMessage)) completeInjected(request, socket)
-    if (owesResponse(request, socket)) return void socket.destroy()
+    if (owesResponse(request)) return void socket.destroy()
     const handshake = this.#begin(request, socket)
     const refusal = this.#findRefusal(request)
     if (refusal) return this.#refuse(handshake, refusal)
@@ -184,7 +186,8 @@ export class UpgradeGate {
  * Is an earlier request on this connection still unanswered? Nothing may be written before its answer, and no honest
  * client sends an upgrade by then: it would not know which protocol the next bytes are in (RFC 9112, section 9.3.2).
  */
-function owesResponse(request: IncomingMessage, socket: Duplex): boolean {
+function owesResponse(request: IncomingMessage): boolean {
+  const { socket } = request
   const response = new ServerResponse(request)
   try {
     Reflect.apply(response.assignSocket, response, [socket])

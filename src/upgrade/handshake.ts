@@ -88,10 +88,18 @@ export function mentionsWebSocket(request: IncomingMessage): boolean {
 }
 
 /**
+ * Is this to be taken for an upgrade at all? What asks for something else and has a body is not: Node 26 reads the body of an
+ * upgrade itself, so that it could not be handed back with it.
+ */
+export function isUpgrade(request: IncomingMessage): boolean {
+  return mentionsWebSocket(request) || !hasBody(request)
+}
+
+/**
  * What is wrong with a request as a WebSocket handshake, before any route is looked for.
  */
 export function findHandshakeFault(request: IncomingMessage, maxHeaders: number): TicketError | undefined {
-  const { headers, method, httpVersion } = request
+  const { method, httpVersion } = request
   if (countHeaders(request) > maxHeaders) return fail('TOO_MANY_HEADERS', [maxHeaders])
   // Fastify would tell the sender the whole address, a ticket in it included
   if (isMalformed(request.url)) return fail('BAD_HANDSHAKE', ['the address is malformed'])
@@ -99,10 +107,11 @@ export function findHandshakeFault(request: IncomingMessage, maxHeaders: number)
   if (method !== 'GET') return fail('BAD_HANDSHAKE', ['the method is not GET'])
   if (httpVersion !== '1.1') return fail('BAD_HANDSHAKE', ['the HTTP version is not 1.1'])
   if (!asksForWebSocket(request)) return fail('BAD_HANDSHAKE', ["the Upgrade header is not 'websocket'"])
-  if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0) {
-    return fail('BAD_HANDSHAKE', ['it has a body'])
-  }
-  return undefined
+  return hasBody(request) ? fail('BAD_HANDSHAKE', ['it has a body']) : undefined
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0
 }
 
 const KEY_FORMAT = /^[+/0-9A-Za-z]{22}==$/

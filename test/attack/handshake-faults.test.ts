@@ -105,7 +105,10 @@ attack('E12 a list so long that Node drops the Origin behind it is refused', { p
   for (const count of [994, 1100, 1900, 2300]) {
     const { Origin, ...rest }: HeaderChanges = { Origin: 'https://evil.example', ...manyHeaders(count) }
     const bytes = handshakeBytes('/echo', ticket, { Origin: undefined, ...rest }).replace(/\r\n\r\n$/, `\r\nOrigin: ${Origin}\r\n\r\n`)
-    isRefusal(t, await exchange(t, port, bytes), tooMany, `${count} headers`)
+    const answer = await exchange(t, port, bytes)
+    // later releases of Node than 20 refuse it themselves, with the same status
+    t.match(answer, /^HTTP\/1\.1 431 /, `${count} headers`)
+    t.equal(answer.split('HTTP/1.1 ').length, 2, 'one answer')
   }
   t.ok(await isGood(t, port, '/echo', ticket, { changes: { Origin: undefined } }), 'the ticket is not burnt')
 })

@@ -345,12 +345,18 @@ t.test('J3 an upgrade behind a request that is not answered yet takes no place, 
   })
   const port = await listen(app)
   const ticket = await issueTicket(app, '/echo')
-  for (const upgrade of ['websocket', 'h2c', 'websocket, h2c']) {
+  const body = { 'Content-Length': '2' }
+  for (const [upgrade, more] of [
+    ['websocket', {}],
+    ['websocket', body],
+    ['h2c', {}],
+    ['websocket, h2c', {}]
+  ] as const) {
     const raw = await connectRaw(t, port)
     const isAsked = once(asked, 'asked')
     raw.write(requestBytes('GET /slow HTTP/1.1', { Host: 'localhost' }))
     await isAsked
-    raw.write(requestBytes('GET /echo HTTP/1.1', { ...handshakeHeaders(ticket), Upgrade: upgrade }))
+    raw.write(requestBytes('GET /echo HTTP/1.1', { ...handshakeHeaders(ticket), ...more, Upgrade: upgrade }))
     t.equal(await raw.ended, '', upgrade)
     t.match(app.wsTicket.stats(), { pendingHandshakes: 0, connections: 0 })
   }
