@@ -1,6 +1,4 @@
-import { fileURLToPath } from 'node:url'
 import fastifyRateLimit from '@fastify/rate-limit'
-import fastifyStatic from '@fastify/static'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { wsTicket } from 'fastify-ws-ticket'
 import { ownOrigins } from './address.js'
@@ -9,13 +7,12 @@ import { declareChat } from './chat.js'
 import type { Config } from './config.js'
 import { declareMessages } from './messages.js'
 import { registerOpenapi } from './openapi.js'
+import { registerPage } from './page.js'
 import { connectRedis } from './redis.js'
 import { RedisRooms } from './redis-rooms.js'
 import { LocalRooms } from './rooms.js'
 import { registerSecurityHeaders } from './security-headers.js'
 import { declareSessions } from './sessions.js'
-
-const PAGE = fileURLToPath(new URL('page/', import.meta.url))
 
 /** The chat, ready to listen. */
 export async function buildChat(config: Config): Promise<FastifyInstance> {
@@ -43,6 +40,6 @@ export async function buildChat(config: Config): Promise<FastifyInstance> {
   const chat = declareChat(app, rooms)
   declareSessions(app)
   declareMessages(app, chat)
-  await app.register(fastifyStatic, { root: PAGE, wildcard: false })
+  await registerPage(app)
   return app
 }

@@ -25,6 +25,8 @@ export interface Client<C extends Contract> {
   events<T extends EventType<C>>(event: T): AsyncIterable<EventPayload<C, T>>
   /** Calls the listener with each new status, and for `waiting` and `closed` with the reason, where there is one. Returns what takes it off. */
   onStatus(listener: (status: ClientStatus, reason: WsTicketError | undefined) => void): () => void
+  /** While `waiting`: makes the next attempt within `backoff.min`, though not before the time that the server asked to wait. */
+  retry(): void
   /** Closes it for good. */
   close(): void
 }
@@ -85,6 +87,7 @@ export function createClient({ onOpen, ...options }: UntypedOptions): UntypedCli
         })
     }),
     onStatus: (listener) => status.add(listener),
+    retry: () => link.retry(),
     close: () => link.close()
   }
   link.connect()
@@ -98,6 +101,7 @@ interface UntypedClient {
   on(event: string, listener: (payload: unknown, topic: string | undefined) => void): () => void
   events(event: string): AsyncIterable<unknown>
   onStatus: Client<Contract>['onStatus']
+  retry(): void
   close(): void
 }
 

@@ -156,6 +156,11 @@ export class Link {
 
   #woken(): void {
     this.#doubt()
+    this.retry()
+  }
+
+  /** Makes the next attempt soon. */
+  retry(): void {
     if (this.#status.value !== 'waiting') return
     const { clock, backoff, random } = this.#settings
     // whole networks come back at one moment

@@ -1,0 +1,11 @@
+import { type Client, createClient } from 'fastify-ws-ticket/client'
+// the type only, so that no schema gets into the page
+import type { chatContract } from '../contract.js'
+import type { Session } from './session.js'
+
+export type ChatClient = Client<typeof chatContract>
+
+/** The connection to `/chat`: each message and event of it has the type that the contract says. */
+export function connectChat(session: Session, onOpen: () => Promise<void>): ChatClient {
+  return createClient<typeof chatContract>({ url: '/chat', token: ({ refused }) => session.token(refused), onOpen, timeout: 15_000 })
+}
