@@ -53,7 +53,7 @@ export function sayAtComposer(error: unknown): void {
 async function send({ say, isConnected }: ComposerEvents): Promise<void> {
   notice.clear()
   setBusy(true)
-  if (!isConnected()) notice.say('Waiting for the connection…')
+  if (!isConnected()) notice.inform('It is sent as soon as the connection is back.')
   try {
     await say(text.value)
     resetComposer()
@@ -83,6 +83,6 @@ function isBusy(): boolean {
 /** Code points, as the server counts. */
 function showCount(): void {
   const left = MAX_TEXT - [...text.value].length
-  show(count, left <= COUNT_FROM ? `${left} left` : undefined)
+  show(count, left < 0 ? `${-left} too many` : left <= COUNT_FROM ? `${left} left` : '')
   count.classList.toggle('over', left < 0)
 }

@@ -94,7 +94,7 @@ function endChat(reason: WsTicketError | undefined): void {
   joinNotice.clear()
   joinForm.reset()
   showChat(false)
-  if (reason) loginNotice.say(wordsFor(reason))
+  if (reason) loginNotice.inform(wordsFor(reason))
   name.focus()
 }
 

@@ -19,8 +19,15 @@ export class Notice {
     show(this.#node, text)
   }
 
+  /** Says what is nobody's fault. */
+  inform(text: string): void {
+    this.say(text)
+    this.#node.classList.add('calm')
+  }
+
   clear(): void {
     clearInterval(this.#timer)
+    this.#node.classList.remove('calm')
     this.#field.removeAttribute('aria-invalid')
     show(this.#node)
   }
