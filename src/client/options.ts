@@ -44,7 +44,7 @@ export interface BaseOptions {
   token: (context: { refused: boolean }) => Token | Promise<Token>
   /** Told what listeners and `onOpen` throw. Default: thrown anew as an uncaught error. */
   onError?: (error: unknown) => void
-  /** Default: the global one. On Node 20 give that of the package `ws`. */
+  /** Default: the global one. On Node 20 give that of the package `ws`; a global one of later versions tells no `origin` by itself. */
   WebSocket?: WebSocketClass
   /** Replaces the global `fetch` for ticket requests. */
   fetch?: (url: string, init: TicketInit) => Promise<TicketResponse>

@@ -10,12 +10,13 @@ import { echoContract, echoHandlers, ORIGIN } from '../fixtures/app.js'
 import { attack, type Scene } from '../fixtures/attack.js'
 import { TestAuthority } from '../fixtures/certificate.js'
 import { emptyFolder } from '../fixtures/packed.js'
-import { run } from '../fixtures/processes.js'
+import { run, STRIP_TYPES } from '../fixtures/processes.js'
 import { protocolsOf } from '../fixtures/refusals.js'
 import { connectThrough, needsProxies, PROXIES, type ProxyName, type Site, startSite } from '../fixtures/site.js'
 import { issueTicket } from '../fixtures/tickets.js'
 
-const FETCH = fileURLToPath(new URL('../fixtures/fetch-each.mjs', import.meta.url))
+const FETCH = [fileURLToPath(new URL('../fixtures/fetch-each.mjs', import.meta.url))]
+const CLIENT = [STRIP_TYPES, fileURLToPath(new URL('../fixtures/client-each.ts', import.meta.url))]
 
 /** What came through a proxy. */
 const asked: string[] = []
@@ -50,13 +51,13 @@ function codeOf(opened: Promise<unknown>): Promise<Refused> {
   )
 }
 
-/** What `fetch` says of each, in a process that trusts this authority besides those of the system. */
-async function fetchEach(t: Test, sites: readonly Site[], ca: string, token: string): Promise<Refused[]> {
+/** What a program says of each, in a process that trusts this authority besides those of the system. */
+async function tryEach(t: Test, program: string[], sites: readonly Site[], ca: string, secrets: NodeJS.ProcessEnv): Promise<unknown> {
   const file = join(await emptyFolder(t), 'ca.pem')
   await writeFile(file, ca)
   const urls = sites.map(({ port }) => `https://localhost:${port}/echo`)
-  const env = { PATH: process.env.PATH, NODE_EXTRA_CA_CERTS: file, TOKEN: token }
-  const { stdout, stderr } = await run('/', process.execPath, [FETCH, ...urls], env)
+  const env = { PATH: process.env.PATH, NODE_EXTRA_CA_CERTS: file, ORIGIN, ...secrets }
+  const { stdout, stderr } = await run('/', process.execPath, [...program, ...urls], env)
   if (stdout === '') throw new Error(stderr)
   return JSON.parse(stdout)
 }
@@ -81,17 +82,26 @@ async function isRefusedByAll(t: Test, { app, port }: Scene, proxy: ProxyName): 
   const right = await startSite(t, proxy, port, { authority: trusted })
   const ticket = await issueTicket(app, '/echo')
   const token = app.jwt.sign({ sub: 'ann' })
+  const secrets = { TOKEN: token, TICKET: await issueTicket(app, '/echo') }
   asked.length = 0
   for (const [what, code] of Object.entries(CODES)) {
     const site: Site = Reflect.get(wrong, what)
     t.equal(await refusedByWs(site, ca, ticket), code, `ws: ${what}`)
     t.equal(await refusedByHttps(site, ca, token), code, `https: ${what}`)
   }
-  t.same(await fetchEach(t, Object.values(wrong), ca, token), Object.values(CODES), 'fetch')
+  const byFetch = await tryEach(t, FETCH, Object.values(wrong), ca, secrets)
+  const byClient = await tryEach(t, CLIENT, Object.values(wrong), ca, secrets)
+  t.same(byFetch, Object.values(CODES), 'fetch')
+  t.same(
+    byClient,
+    Object.values(CODES).map((code) => [code, '1006']),
+    'our client, where it asks for a ticket and where it has one'
+  )
   t.same(asked, [], 'nothing was sent: no ticket, no JWT')
 
   t.equal(await refusedByHttps(right, ca, token), undefined, 'where nothing is wrong, https goes on')
-  t.same(await fetchEach(t, [right], ca, token), [426], 'so does fetch')
+  t.same(await tryEach(t, FETCH, [right], ca, secrets), [426], 'so does fetch')
+  t.same(await tryEach(t, CLIENT, [right], ca, secrets), [['open', 'open']], 'and our client')
   await connectThrough(t, right, '/echo', ticket)
 }
 

@@ -238,6 +238,27 @@ t.test('the network that is back, and the page that is looked at, wake it, but n
   t.same(world.clock.delays, [])
 })
 
+t.test('a user who does not want to wait makes it try soon, though not before the server wants it', async (t) => {
+  const world = await ClientWorld.start(t)
+  const client = await world.openClient({ backoff: { min: 4000 } })
+  client.retry()
+  t.equal(client.status, 'open', 'where there is a connection nothing changes')
+  for (const [code, pause] of [
+    [1012, 2000],
+    [1011, 4000]
+  ] as const) {
+    await closedWith(world, client, code)
+    t.same(world.clock.delays, [pause])
+    client.retry()
+    t.same(world.clock.delays, [2000])
+    world.clock.advance(2000)
+    await becomes(client, 'open')
+  }
+  client.close()
+  client.retry()
+  t.same(world.clock.delays, [])
+})
+
 t.test('a network that changes makes it ask at once whether the server is there', async (t) => {
   const { window } = withPage(t)
   const world = await ClientWorld.start(t)

@@ -202,8 +202,7 @@ t.test('the page and its parts are served under a strict policy', async (t) => {
   const parts = [
     ['/', 'text/html'],
     ['/style.css', 'text/css'],
-    ['/page.js', 'application/javascript'],
-    ['/connection.js', 'application/javascript'],
+    ['/page.js', 'text/javascript; charset=utf-8'],
     ['/icon.svg', 'image/svg+xml'],
     ['/nothing', 'application/json']
   ] as const
@@ -222,7 +221,18 @@ t.test('the page and its parts are served under a strict policy', async (t) => {
 })
 
 t.test('nothing but the page is served', async (t) => {
-  for (const path of ['/main.ts', '/page/', '/..%2fconfig.ts', '/%2e%2e/app.ts', '/README.md', '/rooms/tea/messages', '/login', '/%00']) {
+  for (const path of [
+    '/main.ts',
+    '/main.js',
+    '/tsconfig.json',
+    '/page/',
+    '/..%2fconfig.ts',
+    '/%2e%2e/app.ts',
+    '/README.md',
+    '/rooms/tea/messages',
+    '/login',
+    '/%00'
+  ]) {
     const { status } = await fetch(chat.origin + path)
     t.equal(status, 404, path)
   }

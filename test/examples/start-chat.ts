@@ -53,7 +53,7 @@ function run(env: Environment, loader = STRIP_TYPES): ChildProcess {
   return spawn(...outsideTap(process.execPath, [loader, 'examples/chat/main.ts']), {
     cwd: ROOT,
     env: { PATH: process.env.PATH, PORT: '0', ...env },
-    timeout: 60_000
+    timeout: 120_000
   })
 }
 

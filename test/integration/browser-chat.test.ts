@@ -302,6 +302,8 @@ function frameOf(frames: readonly string[], type: string) {
 if (needs(t, 'chromium')) {
   const [browser, chat, foreign] = await Promise.all([launchBrowser(t), startChat(t), servePage(t)])
   t.jobs = 3
+  // for a machine that does much else; it takes 10 seconds
+  t.setTimeout(120_000)
   for (const [title, test] of Object.entries(TESTS)) {
     t.test(title, { buffered: true }, async (t) => {
       const windows: ChatPage[] = []
