@@ -104,7 +104,7 @@ const TESTS: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
     await ann.page.getByText('Your session has ended. Log in again.').waitFor()
     t.equal(await ann.focused(), 'name')
     t.equal(await ann.page.title(), 'Chat')
-    await ann.enter('visitor')
+    await ann.enter('visitor', { seconds: 600, isRenewed: true })
   },
 
   async 'to log out in one window closes the other one'({ t, window }) {
@@ -151,7 +151,7 @@ const TESTS: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
 
   async 'the policy of the page lets no foreign script in, and nothing out'({ t, window }) {
     const ann = await window()
-    await ann.enter('<i>ann'.slice(3))
+    await ann.enter('ann of the policy')
     const markup = '<img src="x" onerror="document.title = 1"><script>document.title = 2</script>'
     await ann.say(markup)
     await ann.hears(markup)
@@ -211,7 +211,10 @@ const TESTS: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
     await ann.say('Nothing to see here.')
     await ann.hears('Nothing to see here.')
     await until(() => ann.secrets.length >= 4)
-    t.ok(ann.sent.join().includes(String(ann.secrets.at(-1))), 'only the socket was told the last ticket')
+    t.ok(
+      ann.secrets.some((secret) => ann.sent.join().includes(secret)),
+      'but for the ticket that the socket is told'
+    )
     const places = {
       page: await ann.page.evaluate(PLACES),
       storage: await ann.page.context().storageState({ indexedDB: true }),
