@@ -5,6 +5,8 @@ import type { ClientSettings } from './options.js'
 export interface ConnectionEvents {
   received(frame: ServerFrame): void
   closed(code: number): void
+  /** Something is wrong. `closed` follows, but not on Node 22 where the WebSocket could not be opened. */
+  failed(): void
 }
 
 /** One WebSocket. */
@@ -18,8 +20,7 @@ export class Connection {
       if (frame) events.received(frame)
     }
     socket.onclose = ({ code }: { code: number }) => events.closed(code)
-    // a close event follows and says as much
-    socket.onerror = () => {}
+    socket.onerror = () => events.failed()
     this.#socket = socket
   }
 
@@ -30,6 +31,8 @@ export class Connection {
   close(): void {
     this.#socket.onmessage = null
     this.#socket.onclose = null
+    // `ws` throws an error that nobody listens to
+    this.#socket.onerror = () => {}
     this.#socket.close(1000)
   }
 }

@@ -81,7 +81,8 @@ export class Link {
       signal.throwIfAborted()
       this.#connection = new Connection(this.#settings, protocols, {
         received: (frame) => this.#received(frame),
-        closed: (code) => this.#closed(code)
+        closed: (code) => this.#closed(code),
+        failed: () => this.#status.value === 'connecting' && this.#closed(1006)
       })
     } catch (error) {
       if (signal.aborted) return

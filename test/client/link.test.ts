@@ -151,6 +151,31 @@ t.test('a WebSocket that can not be made is an attempt that failed', async (t) =
   t.match(world.reasons.at(-1), { code: 'DISCONNECTED', cause: SyntaxError })
 })
 
+t.test('a WebSocket that tells of no end where it could not be opened, as on Node 22, is not waited for', async (t) => {
+  const world = await ClientWorld.start(t)
+  class Mute {
+    onmessage = () => {}
+    onclose = () => {}
+    onerror = () => {}
+    constructor() {
+      queueMicrotask(() => this.onerror())
+    }
+    send() {}
+    close() {}
+  }
+  const client = world.client({ WebSocket: Mute })
+  await becomes(client, 'waiting')
+  t.match(world.reasons.at(-1), { code: 'DISCONNECTED', closeCode: 1006 })
+})
+
+t.test('an error on an open connection says nothing that its end does not', async (t) => {
+  const world = await ClientWorld.start(t)
+  const client = await world.openClient()
+  world.lastSocket.emit('error', new Error('something'))
+  t.equal(client.status, 'open')
+  t.same(await client.send('echo', { text: 'x' }), { text: 'x' })
+})
+
 t.test('frames that are none of the protocol are passed over', async (t) => {
   const world = await ClientWorld.start(t)
   const client = await world.openClient()

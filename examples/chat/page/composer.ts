@@ -54,9 +54,12 @@ async function send({ say, isConnected }: ComposerEvents): Promise<void> {
   notice.clear()
   setBusy(true)
   if (!isConnected()) notice.inform('It is sent as soon as the connection is back.')
+  const said = text.value
   try {
-    await say(text.value)
-    resetComposer()
+    await say(said)
+    // what was written meanwhile stays
+    if (text.value === said) resetComposer()
+    else setBusy(false)
   } catch (error) {
     refused(error)
   }
