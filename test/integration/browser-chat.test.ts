@@ -17,7 +17,38 @@ interface Scene {
   foreignPage(): Promise<Page>
 }
 
+/** The one that takes longest comes first. */
 const TESTS: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
+  async 'after a restart of the server both windows come back without a reload, and messages flow again'({ t, window }) {
+    const env = { PORT: String(await freePort()) }
+    const first = await startChat(t, env)
+    const [ann, bob] = await Promise.all([window(first), window(first)])
+    await Promise.all([ann.enter('ann'), bob.enter('bob')])
+    await ann.say('Before.')
+    await bob.hears('Before.')
+    await first.stop('SIGTERM')
+    await Promise.all([ann.isIn('waiting'), bob.isIn('waiting')])
+    await ann.say('Meanwhile.')
+    await ann.page.getByText('It is sent as soon as the connection is back.').waitFor()
+    await startChat(t, env)
+    for (const each of [ann, bob])
+      await each.page
+        .getByRole('button', { name: 'Try now' })
+        .click({ timeout: 1000 })
+        .catch(() => {})
+    await Promise.all([ann.isIn('open'), bob.isIn('open')])
+    for (const each of [ann, bob]) await each.page.getByText('Connected again.').waitFor()
+    await ann.hears('Meanwhile.')
+    await bob.say('After.')
+    await ann.hears('After.')
+    await ann.say('Indeed.')
+    await bob.hears('Indeed.')
+    for (const each of [ann, bob]) {
+      t.equal(each.loads, 1)
+      await each.hears('Before.')
+    }
+  },
+
   async 'two windows chat, by nothing but the keyboard'({ t, window }) {
     const [ann, bob] = await Promise.all([window(), window()])
     t.equal(await ann.focused(), 'name')
@@ -50,36 +81,6 @@ const TESTS: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
     await ann.page.locator('#logout').press('Enter')
     await ann.page.getByText('You were logged out.').waitFor()
     t.equal(await ann.focused(), 'name')
-  },
-
-  async 'after a restart of the server both windows come back without a reload, and messages flow again'({ t, window }) {
-    const env = { PORT: String(await freePort()) }
-    const first = await startChat(t, env)
-    const [ann, bob] = await Promise.all([window(first), window(first)])
-    await Promise.all([ann.enter('ann'), bob.enter('bob')])
-    await ann.say('Before.')
-    await bob.hears('Before.')
-    await first.stop('SIGTERM')
-    await Promise.all([ann.isIn('waiting'), bob.isIn('waiting')])
-    await ann.say('Meanwhile.')
-    await ann.page.getByText('It is sent as soon as the connection is back.').waitFor()
-    await startChat(t, env)
-    for (const each of [ann, bob])
-      await each.page
-        .getByRole('button', { name: 'Try now' })
-        .click({ timeout: 1000 })
-        .catch(() => {})
-    await Promise.all([ann.isIn('open'), bob.isIn('open')])
-    for (const each of [ann, bob]) await each.page.getByText('Connected again.').waitFor()
-    await ann.hears('Meanwhile.')
-    await bob.say('After.')
-    await ann.hears('After.')
-    await ann.say('Indeed.')
-    await bob.hears('Indeed.')
-    for (const each of [ann, bob]) {
-      t.equal(each.loads, 1)
-      await each.hears('Before.')
-    }
   },
 
   async 'a session that is about to end is extended on the open socket'({ t, window }) {
