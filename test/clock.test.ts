@@ -5,7 +5,7 @@ t.test('H9 limits and expiry go by a clock that nobody sets, and what is told by
   const start = { now: systemClock.now(), wall: systemClock.wall() }
   t.ok(systemClock.now() >= start.now)
   t.ok(start.now < start.wall, 'they are two')
-  t.ok(Math.abs(start.wall - Date.now()) < 1000)
+  t.ok(Math.abs(start.wall - Date.now()) < 60_000)
 })
 
 t.test('a task runs again and again until it is stopped', async (t) => {

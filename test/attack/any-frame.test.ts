@@ -17,7 +17,7 @@ import { handshakeBytes, untilStats } from '../fixtures/upgrade.js'
 
 const MAX_PAYLOAD = 1000
 const PROBE = Buffer.from('is it there still?')
-const PATIENCE_MS = 3000
+const PATIENCE_MS = 30_000
 
 const calls: Handled[] = []
 

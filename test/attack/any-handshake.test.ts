@@ -13,7 +13,7 @@ import { plentyOfRequests } from '../fixtures/small-route.js'
 import { issueTicket } from '../fixtures/tickets.js'
 import { handshakeBytes, untilStats } from '../fixtures/upgrade.js'
 
-const PATIENCE_MS = 3000
+const PATIENCE_MS = 30_000
 const SWITCHING = 101
 const NO_CHUNKS = '0\r\n\r\n'
 

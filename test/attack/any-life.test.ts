@@ -12,7 +12,7 @@ import { LIMITS, LifeModel } from '../fixtures/life-model.js'
 import { declareLifeRoute, lifeOptions, World } from '../fixtures/life-world.js'
 import { ManualClock } from '../fixtures/manual-clock.js'
 
-const PATIENCE_MS = 3000
+const PATIENCE_MS = 30_000
 
 const clock = new ManualClock()
 const store = new HeldStore(clock, LIMITS.unusedTickets)

@@ -8,7 +8,7 @@ const full = { status: 409, body: { code: 'FST_WS_TICKET_USER_CONNECTED' } }
 
 /** Nodes in processes of their own that share a Redis. */
 const server = await RedisServer.start(t)
-const start = () => startNode(t, { redisPort: server.port, plugin: { ...WIDE, maxConnectionsPerUser: MAX, redisTimeout: 5000 } })
+const start = () => startNode(t, { redisPort: server.port, plugin: { ...WIDE, maxConnectionsPerUser: MAX, redisTimeout: 20_000 } })
 const nodes = await Promise.all([start(), start(), start(), start()])
 const [one, two, three, four] = nodes
 

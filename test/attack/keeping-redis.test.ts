@@ -1,6 +1,8 @@
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { connect as connectTcp } from 'node:net'
 import { join } from 'node:path'
-import { Redis } from 'ioredis'
+import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
 import { hashText } from '../../src/redis/keys.js'
 import { hashTicket } from '../../src/ticket/ticket.js'
@@ -28,15 +30,21 @@ const unavailable = { status: 503, code: 'FST_WS_TICKET_UNAVAILABLE' }
 const protocolsOf = (ticket: string) => ['fastify-ws-ticket.v1', `ticket.${ticket}`]
 const keyOf = (ticket: string) => `fastify-ws-ticket:ticket:${hashText(hashTicket(ticket))}`
 
-/** All commands that the server is sent from now on; texts as they are sent. */
+/** All commands that the server is sent from now on, as it shows them: with what is not printable escaped. */
 async function monitor(t: Test, port: number): Promise<string[][]> {
-  const client = new Redis({ host: '127.0.0.1', port, lazyConnect: true })
-  t.teardown(() => client.disconnect())
-  const watching = await client.monitor()
-  t.teardown(() => watching.disconnect())
+  const socket = connectTcp(port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
   const seen: string[][] = []
-  watching.on('monitor', (_time: string, args: string[]) => seen.push(args))
+  const lines = createInterface(socket).on('line', (line) =>
+    seen.push([...line.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, arg = '']) => unescaped(arg)))
+  )
+  socket.write('MONITOR\r\n')
+  await once(lines, 'line')
   return seen
+}
+
+function unescaped(shown: string): string {
+  return shown.replace(/\\(["\\])/g, '$1')
 }
 
 /** All that the server keeps, as it would be stolen with its disk. */

@@ -14,7 +14,7 @@ const limited = { type: '$error', payload: { code: 'FST_WS_TICKET_RATE_LIMITED',
 const server = await RedisServer.start(t)
 const issuePerUser = { max: 30, timeWindow: 60_000 }
 const nodes = await Promise.all(
-  [1, 2, 3].map(() => startNode(t, { redisPort: server.port, plugin: { ...WIDE, issuePerUser, redisTimeout: 5000 }, limit }))
+  [1, 2, 3].map(() => startNode(t, { redisPort: server.port, plugin: { ...WIDE, issuePerUser, redisTimeout: 20_000 }, limit }))
 )
 
 /** Messages that are charged, of all users and addresses. A node charges what it has let pass afterwards. */

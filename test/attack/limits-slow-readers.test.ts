@@ -125,7 +125,7 @@ attack(
 
 attack('H7 what slow readers kept in memory is given back', {}, async (t) => {
   const script = fileURLToPath(new URL('../fixtures/slow-reader-memory.ts', import.meta.url))
-  const { stdout } = await promisify(execFile)(...outsideTap(process.execPath, ['--expose-gc', STRIP_TYPES, script]), { timeout: 30_000 })
+  const { stdout } = await promisify(execFile)(...outsideTap(process.execPath, ['--expose-gc', STRIP_TYPES, script]), { timeout: 120_000 })
   const { codes, before, peak, after } = JSON.parse(stdout)
   t.same(
     codes,

@@ -5,6 +5,8 @@ import { openRaw } from '../fixtures/frames.js'
 import { declareSchemas, findSlow, hostileTexts } from '../fixtures/hostile-texts.js'
 
 const path = '/hostile'
+/** The event loop is kept all the time, on a machine that is busy as well. */
+const unhurried = { ...manyRequests, pingInterval: '1 hour' }
 
 const FORMATS = [
   'date-time',
@@ -33,7 +35,7 @@ const FORMATS = [
 const formats = Object.fromEntries(FORMATS.map((format) => [format, Type.String({ format })]))
 attack(
   "G7 TypeBox's formats take less than 50 ms of the event loop, whatever the text of 64 KiB",
-  { plugin: manyRequests, declare: (app) => declareSchemas(app, formats) },
+  { plugin: unhurried, declare: (app) => declareSchemas(app, formats) },
   async (t, { app }) => {
     const raw = await openRaw(t, app, { path })
     for (const [name, schema] of Object.entries(formats)) t.equal(await findSlow(raw, name, schema, hostileTexts), undefined, name)
@@ -76,7 +78,7 @@ const lists = {
 }
 attack(
   'G7 lists and objects of 64 KiB take less than 50 ms of the event loop, to check and to explain',
-  { plugin: manyRequests, declare: (app) => declareSchemas(app, lists) },
+  { plugin: unhurried, declare: (app) => declareSchemas(app, lists) },
   async (t, { app }) => {
     const raw = await openRaw(t, app, { path })
     for (const [name, schema] of Object.entries(lists)) t.equal(await findSlow(raw, name, schema, listsOf), undefined, name)

@@ -1,16 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import Fastify from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { wsTicket } from '../../src/index.js'
 import { buildEchoApp, ORIGIN } from '../fixtures/app.js'
 import { attack, type Scene } from '../fixtures/attack.js'
-import { isGood, knock, postTicket, ticketFor } from '../fixtures/attacker.js'
+import { isGood, knock, postTicket, type TicketPost, ticketFor } from '../fixtures/attacker.js'
 import { connect, listen } from '../fixtures/client.js'
 import { manyRequests } from '../fixtures/counted-echo.js'
 import { captureLog } from '../fixtures/log.js'
 import { openClient } from '../fixtures/redis-clients.js'
 import { RedisServer } from '../fixtures/redis-server.js'
 import { isRefusal } from '../fixtures/refusals.js'
+import { until } from '../fixtures/until.js'
 
 const TIMEOUT_MS = 300
 const unavailable = { status: 503, code: 'FST_WS_TICKET_UNAVAILABLE' }
@@ -43,11 +44,20 @@ async function isGoodNow(t: Test, { port }: Scene, ticket: string): Promise<bool
 
 /** Waits until tickets are issued again: by itself, without a restart. */
 async function untilBack(t: Test, { app }: Scene): Promise<void> {
-  while ((await postTicket(t, app, '/echo')).status !== 201) await delay(20)
+  await ticketNow(t, app)
+}
+
+/** A ticket, from a Redis that a busy machine may keep from answering in time. */
+async function ticketNow(t: Test, app: FastifyInstance, post: TicketPost = {}): Promise<string> {
+  for (;;) {
+    const { status, body } = await postTicket(t, app, '/echo', post)
+    if (status === 201) return String(body.ticket)
+    await delay(20)
+  }
 }
 
 attack('I1 I4 Redis is killed and started again', withRedis(), async (t, scene) => {
-  const ticket = await ticketFor(t, scene.app, '/echo')
+  const ticket = await ticketNow(t, scene.app)
   await server.kill()
   await isUnavailable(t, scene, ticket, 'killed')
   await server.startAgain()
@@ -58,7 +68,7 @@ attack('I1 I4 Redis is killed and started again', withRedis(), async (t, scene) 
 
 attack('I2 I4 Redis is stopped: 503 by the deadline, and late answers make no session', withRedis(), async (t, scene) => {
   const { app, honest } = scene
-  const ticket = await ticketFor(t, app, '/echo')
+  const ticket = await ticketNow(t, app)
   const { connections } = app.wsTicket.stats()
   server.stop()
   await isUnavailable(t, scene, ticket, 'stopped')
@@ -70,8 +80,8 @@ attack('I2 I4 Redis is stopped: 503 by the deadline, and late answers make no se
 })
 
 attack('I2 I4 Redis is slow: 503 by the deadline, and what it does too late uses no ticket up', withRedis(), async (t, scene) => {
-  const ticket = await ticketFor(t, scene.app, '/echo')
-  await server.cli('client', 'pause', '1500', 'ALL')
+  const ticket = await ticketNow(t, scene.app)
+  await server.cli('client', 'pause', '3000', 'ALL')
   await isUnavailable(t, scene, ticket, 'slow')
   await untilBack(t, scene)
   t.ok(await isGoodNow(t, scene, ticket))
@@ -79,14 +89,23 @@ attack('I2 I4 Redis is slow: 503 by the deadline, and what it does too late uses
 
 attack(
   'E2 Redis is stopped: pending handshakes are capped',
-  withRedis({ maxPendingHandshakes: 20, redisTimeout: 2000 }),
+  withRedis({ maxPendingHandshakes: 20, redisTimeout: 5000 }),
   async (t, scene) => {
     const { app, port, honest } = scene
-    const tickets = await Promise.all(Array.from({ length: 60 }, (_, i) => ticketFor(t, app, '/echo', { claims: { sub: `user ${i}` } })))
+    const tickets = await Promise.all(Array.from({ length: 60 }, (_, i) => ticketNow(t, app, { claims: { sub: `user ${i}` } })))
     server.stop()
-    const knocks = tickets.map((ticket) => knock(t, port, '/echo', ticket))
-    const first40 = await Promise.all(knocks.map((knock) => Promise.race([knock, delay(1000)])))
-    t.equal(first40.filter(Boolean).length, 40, 'the others are refused at once')
+    let answered = 0
+    let mostPending = 0
+    const knocks = tickets.map(async (ticket) => {
+      const answer = await knock(t, port, '/echo', ticket)
+      answered++
+      return answer
+    })
+    await until(() => {
+      mostPending = Math.max(mostPending, app.wsTicket.stats().pendingHandshakes)
+      return answered >= 40
+    })
+    t.ok(mostPending <= 20, `${mostPending} were pending, the others are refused at once`)
     await honest.beat()
     for (const { text } of await Promise.all(knocks)) isRefusal(t, text, unavailable, 'refused')
     server.continue()
@@ -102,7 +121,7 @@ const states = [
 
 for (const { name, begin, end } of states) {
   attack(`I3 I4 ${name}: 503, never a 101, and all heals`, withRedis(), async (t, scene) => {
-    const ticket = await ticketFor(t, scene.app, '/echo')
+    const ticket = await ticketNow(t, scene.app)
     await server.cli(...begin)
     await isUnavailable(t, scene, ticket, name)
     await server.cli(...end)
@@ -111,7 +130,7 @@ for (const { name, begin, end } of states) {
   })
 }
 
-attack('I3 NOSCRIPT: scripts that Redis has forgotten are told again', withRedis(), async (t, { app, port }) => {
+attack('I3 NOSCRIPT: scripts that Redis has forgotten are told again', withRedis({ redisTimeout: 20_000 }), async (t, { app, port }) => {
   await server.cli('script', 'flush')
   const ticket = await ticketFor(t, app, '/echo')
   await server.cli('script', 'flush')
@@ -121,7 +140,7 @@ attack('I3 NOSCRIPT: scripts that Redis has forgotten are told again', withRedis
 
 attack('I3 LOADING: 503 until it has read its data', withRedis(), async (t, scene) => {
   await server.cli('flushall')
-  const ticket = await ticketFor(t, scene.app, '/echo')
+  const ticket = await ticketNow(t, scene.app)
   for (let i = 0; i < 30; i++) await server.cli('set', `filler ${i}`, 'x'.repeat(2000))
   await server.cli('bgrewriteaof')
   await server.until(/aof_rewrite_in_progress:0/, 'info', 'persistence')

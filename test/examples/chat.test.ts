@@ -258,7 +258,7 @@ t.test('the script of the README does what it says', async (t) => {
   const dir = t.testdir({ 'hello.mjs': script })
   const flags = 'WebSocket' in globalThis ? [] : ['--experimental-websocket', '--no-warnings']
   const { stdout } = await promisify(execFile)(...outsideTap(process.execPath, [...flags, `${dir}/hello.mjs`, chat.origin]), {
-    timeout: 10_000
+    timeout: 120_000
   })
   t.match(stdout, /^\$welcome.+\$reply { members: \[ 'ann' \] }.+text: 'Hello'.+\$reply/s)
 })

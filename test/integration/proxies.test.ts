@@ -7,7 +7,7 @@ import { requestBytes, statusOf } from '../fixtures/raw-socket.js'
 import { connectThrough, exchangeWith, knockAt, needsProxies, PROXIES, postTicketAt, type Site, startSite } from '../fixtures/site.js'
 import { issueTicket } from '../fixtures/tickets.js'
 
-const SILENCE_MS = 1000
+const SILENCE_MS = 2000
 const server = { trustProxy: '127.0.0.1' }
 const limit = { max: 3, timeWindow: '1 minute' }
 
@@ -24,7 +24,7 @@ if (needsProxies(t)) {
       const app = await buildApp(t, { server, plugin: manyRequests })
       const closings = new Closings()
       const echo = { contract: echoContract, handlers: echoHandlers, onClose: closings.onClose }
-      app.wsRoute('/kept', { ...echo, pingInterval: SILENCE_MS / 4 })
+      app.wsRoute('/kept', { ...echo, pingInterval: SILENCE_MS / 16 })
       app.wsRoute('/silent', { ...echo, pingInterval: '1 hour' })
       const site = await startSite(t, proxy, await listen(app), { silenceMs: SILENCE_MS })
       const kept = await connectThrough(t, site, '/kept', await issueTicket(app, '/kept'))
