@@ -11,6 +11,7 @@ import { createParts, type Parts } from './parts.js'
 import { CloseCode } from './protocol.js'
 import { Hub } from './publish/hub.js'
 import { Publisher } from './publish/publisher.js'
+import { rememberSettings } from './registered.js'
 import { ipKeyOf, requestRate } from './request-rate/request-rate.js'
 import { declareRoute } from './route/declare-route.js'
 import type { FastifyRouteOptions } from './route/route-options.js'
@@ -34,6 +35,7 @@ export const wsTicket = fp(register, { name: 'fastify-ws-ticket', fastify: '5.x'
 
 async function register(app: FastifyInstance, options: WsTicketOptions): Promise<void> {
   const settings = parseOptions(withoutRegisterOptions(options))
+  rememberSettings(app.server, settings)
   const hub = new Hub(settings.clock)
   const parts = createParts(settings, hub, app.log)
   const routeDefaults = await registerFoundations(app, settings, parts)

@@ -67,6 +67,11 @@ export class Requests {
     for (const [id, request] of this.#requests) if (request.isQueued) this.#transmit(id, request)
   }
 
+  /** Does the server owe an answer? */
+  get isWaiting(): boolean {
+    return this.#unanswered.size > 0
+  }
+
   replied(id: number, reply: unknown): void {
     this.#take(id)?.resolve(reply)
     this.#refuseRest()

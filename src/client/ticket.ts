@@ -1,4 +1,4 @@
-import { clientError, WsTicketError } from './error.js'
+import { type ClientErrorCode, clientError, WsTicketError } from './error.js'
 import type { ClientSettings, TicketResponse } from './options.js'
 
 /** A ticket, and the subprotocols to open a WebSocket with. */
@@ -18,7 +18,7 @@ const TEMPORARY = [408, 409, 425, 429]
 export async function requestTicket(settings: ClientSettings, body: object, signal: AbortSignal): Promise<Ticket> {
   try {
     const first = await post(settings, body, signal, false)
-    return await read(first.status === 401 ? await post(settings, body, signal, true) : first)
+    return await readTicket(first.status === 401 ? await post(settings, body, signal, true) : first)
   } catch (cause) {
     throw cause instanceof WsTicketError ? cause : clientError('TICKET_FAILED', { cause })
   }
@@ -36,16 +36,18 @@ async function post(settings: ClientSettings, body: object, signal: AbortSignal,
   })
 }
 
-async function read(response: TicketResponse): Promise<Ticket> {
-  if (!response.ok) throw await refusal(response)
+/** The ticket that was issued; throws a {@link WsTicketError} where none was. */
+export async function readTicket(response: TicketResponse): Promise<Ticket> {
+  if (!response.ok) throw await refusal(response, 'TICKET_FAILED')
   return Object.assign({ ticket: '', protocols: [] }, await response.json())
 }
 
-async function refusal(response: TicketResponse): Promise<WsTicketError> {
+/** What a refusal says; the code where it says none. */
+export async function refusal(response: TicketResponse, unnamed: ClientErrorCode): Promise<WsTicketError> {
   const { status, headers } = response
   // a proxy does not answer in JSON
   const told = await response.json().catch(() => undefined)
-  const { code, message } = Object.assign({ code: 'TICKET_FAILED', message: `The ticket was refused with ${status}.` }, told)
+  const { code, message } = Object.assign({ code: unnamed, message: `Refused with ${status}.` }, told)
   return new WsTicketError(code, message, {
     statusCode: status,
     retryAfter: retryAfterMs(headers.get('retry-after')),

@@ -6,7 +6,7 @@ import t, { type Test } from 'tap'
 import type { WsTicketOptions } from '../../src/index.js'
 import { wsTicket } from '../../src/index.js'
 import { buildApp, echoContract, echoHandlers, JWT_SECRET, ORIGIN } from '../fixtures/app.js'
-import { connectInjected, listen, open, upgradeStatus } from '../fixtures/client.js'
+import { Client, listen, open, upgradeStatus } from '../fixtures/client.js'
 import { captureLog } from '../fixtures/log.js'
 import { connectRaw } from '../fixtures/raw-socket.js'
 import { SlowStore } from '../fixtures/slow-store.js'
@@ -209,7 +209,11 @@ t.test('injectWS opens a connection like a socket does', async (t) => {
   const app = await buildApp(t)
   app.wsRoute('/echo', { contract: echoContract, handlers: echoHandlers })
   await app.ready()
-  const client = await connectInjected(app, '/echo')
+  const protocols = protocolsOf(await issueTicket(app, '/echo')).join(', ')
+  const client = await new Promise<Client>((resolve, reject) => {
+    const headers = { host: 'localhost', origin: ORIGIN, 'sec-websocket-protocol': protocols }
+    app.injectWS('/echo', { headers }, { onInit: (socket) => resolve(new Client(socket)) }).catch(reject)
+  })
   t.match(await client.next(), { type: '$welcome' })
   t.match(await client.request('echo', { text: 'x' }), { type: '$reply', payload: { text: 'x' } })
   client.socket.terminate()

@@ -1,0 +1,14 @@
+import type { Settings } from './options.js'
+
+/** Servers whose app has registered the plugin. */
+const registered = new WeakMap<object, Settings>()
+
+/** Remembers the settings of a server's app; where it has registered the plugin more than once, those of the first time. */
+export function rememberSettings(server: object, settings: Settings): void {
+  if (!registered.has(server)) registered.set(server, settings)
+}
+
+/** With which settings the app of this server has registered the plugin, for what stands beside the app: its tests. */
+export function settingsOf(server: object): Settings | undefined {
+  return registered.get(server)
+}

@@ -1,0 +1,90 @@
+import type { EventEmitter } from 'node:events'
+import { WsTicketError } from '../client/error.js'
+import { readTicket } from '../client/ticket.js'
+import type { Contract } from '../contract.js'
+import type { Settings } from '../options.js'
+import { SUBPROTOCOL, TICKET_PROTOCOL_PREFIX } from '../protocol.js'
+import { settingsOf } from '../registered.js'
+import { type Credentials, ticketHeaders, upgradeHeaders } from './credentials.js'
+import { postInMemory } from './memory-request.js'
+import { openMemorySocket, untilOpen } from './memory-socket.js'
+import { LiveTestConnection, type TestConnection, type UntypedConnection } from './test-connection.js'
+import { within } from './within.js'
+
+/** What is needed of a Fastify app; it need not listen. */
+export interface TestedApp {
+  readonly server: EventEmitter
+  ready(): PromiseLike<unknown>
+}
+
+/** Who connects, and from where. */
+export interface ConnectOptions extends Credentials {
+  /** The Origin, as a browser sends it; null for none, as other programs do. Default: the first of `allowedOrigins`. */
+  origin?: string | null
+  /** The client's address as the server sees it; it counts as one with TLS. Default: `127.0.0.1`. */
+  ip?: string
+  /**
+   * Milliseconds that an answer, a frame or the close is waited for, unless told otherwise there. Default: 4,000, since vitest and Jest give
+   * a whole test 5 seconds.
+   */
+  timeout?: number
+  /** Whether pings are answered; without, the heartbeat closes the connection with 4408. Default: true. */
+  autoPong?: boolean
+}
+
+/**
+ * Opens a connection to a WebSocket route as a client does, with a ticket, but without a port: for tests. Resolves once it is
+ * welcomed, and misses no frame that comes afterwards. `app.ready()` is called; the connection ends with the app, or before.
+ *
+ * @param path the path of the route with its parameters filled in, and a query where there is one
+ *
+ * @example
+ * const ann = await connect<typeof contract>(app, '/chat', { user: { sub: 'ann' } })
+ * assert.deepEqual(await ann.request('chat.send', { text: 'hello' }), { id: 1 })
+ * assert.equal((await ann.next('chat.message')).payload.text, 'hello')
+ *
+ * @throws WsTicketError with the `statusCode`, `code` and `retryAfter` of the answer where ticket or upgrade is refused;
+ * TypeError where the app has not registered the plugin, or there is no `app.jwt` for `user`
+ */
+export function connect<C extends Contract = Contract>(app: TestedApp, path: string, options?: ConnectOptions): Promise<TestConnection<C>>
+export async function connect(app: TestedApp, path: string, options: ConnectOptions = {}): Promise<UntypedConnection> {
+  await app.ready()
+  const settings = settingsOf(app.server)
+  if (!settings) throw new TypeError('The app has not registered fastify-ws-ticket, or its copy is another than that of the tests.')
+  const { ip = '127.0.0.1', timeout = 4000, autoPong = true } = options
+  const late = () => new WsTicketError('TIMEOUT', `The server did not answer within ${timeout} ms.`)
+  const origin = originHeader(options, settings)
+  const issue = async (credentials: Credentials, body: object): Promise<string> => {
+    const caller = await ticketHeaders(app, credentials, settings.clock)
+    const headers = { ...origin, ...caller, 'content-type': 'application/json' }
+    const posted = postInMemory(app.server, { path: ticketPath(path), headers, body, ip })
+    const { ticket } = await readTicket(await within(posted, timeout, late))
+    return ticket
+  }
+  const offer = offerOf(path, await issue(options, {}), settings)
+  const socket = openMemorySocket(app.server, { ...offer, headers: { ...origin, ...upgradeHeaders(options) }, ip, autoPong })
+  const connection = new LiveTestConnection(socket, {
+    timeout,
+    issueRefresh: (id, credentials) => issue({ ...options, ...credentials }, { refresh: id })
+  })
+  await within(untilOpen(socket), timeout, late)
+  await connection.welcomed()
+  return connection
+}
+
+function originHeader({ origin }: ConnectOptions, { allowedOrigins }: Settings): Record<string, string> {
+  const [first = null] = allowedOrigins
+  const sent = origin === undefined ? first : origin
+  return sent === null ? {} : { origin: sent }
+}
+
+/** Before the query, if any. */
+function ticketPath(path: string): string {
+  return path.replace(/\/?(?=\?|$)/, '/ticket')
+}
+
+/** How the ticket is carried: as a subprotocol, or in the query where the app takes it nowhere else. */
+function offerOf(path: string, ticket: string, settings: Settings): { path: string; protocols: string[] } {
+  if (settings.ticketInSubprotocol) return { path, protocols: [SUBPROTOCOL, TICKET_PROTOCOL_PREFIX + ticket] }
+  return { path: `${path}${path.includes('?') ? '&' : '?'}ticket=${ticket}`, protocols: [SUBPROTOCOL] }
+}

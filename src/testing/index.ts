@@ -1,0 +1,7 @@
+export { type ClientErrorCode, type ErrorDetails, WsTicketError } from '../client/error.js'
+export { type ConnectOptions, connect, type TestedApp } from './connect.js'
+export type { Credentials } from './credentials.js'
+export type { Frame, FrameType } from './frames.js'
+export type { Closed } from './inbox.js'
+export { type ManualClock, manualClock } from './manual-clock.js'
+export type { TestConnection, WaitOptions } from './test-connection.js'

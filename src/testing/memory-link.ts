@@ -1,0 +1,63 @@
+import type { EventEmitter } from 'node:events'
+import { Duplex } from 'node:stream'
+import { setImmediate } from 'node:timers'
+import { Server as TlsServer } from 'node:tls'
+
+/**
+ * A connection to a server that need not listen. Node's servers take any stream for one that is emitted
+ * (`http.Server`, event 'connection'), so that all that follows is as over a network: parser, limits, upgrade, close.
+ *
+ * @param ip the peer's address as the server sees it; the channel counts as secure
+ * @returns the client's end
+ */
+export function openMemoryLink(server: EventEmitter, ip: string): Duplex {
+  const near = new LinkEnd()
+  const far = Object.assign(new LinkEnd(), { remoteAddress: ip, encrypted: true })
+  near.join(far)
+  far.join(near)
+  server.emit(server instanceof TlsServer ? 'secureConnection' : 'connection', far)
+  return near
+}
+
+/** One end of a link. As over a network, what is written is on its way at once, and comes in a later turn. */
+class LinkEnd extends Duplex {
+  #other: LinkEnd = this
+  /** Bytes that were written and have not come. */
+  #onTheWay = 0
+  /** Goes on with writing, once the other end has room. */
+  #resume: (() => void) | undefined
+
+  join(other: LinkEnd): void {
+    this.#other = other
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    const other = this.#other
+    // a copy, as either end may write into what it holds: ws masks frames in place
+    const sent = Buffer.from(chunk)
+    this.#onTheWay += sent.length
+    process.nextTick(() => {
+      this.#onTheWay -= sent.length
+      other.push(sent)
+    })
+    if (this.#onTheWay + other.readableLength < other.readableHighWaterMark) done()
+    else this.#resume = done
+  }
+
+  override _read(): void {
+    const resume = this.#other.#resume
+    this.#other.#resume = undefined
+    resume?.()
+  }
+
+  override _final(done: () => void): void {
+    process.nextTick(() => this.#other.push(null))
+    done()
+  }
+
+  /** The other end learns of it after what was sent before. */
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    setImmediate(() => this.#other.destroy())
+    done(error)
+  }
+}

@@ -1,0 +1,172 @@
+import type { WebSocket } from 'ws'
+import { systemClock } from '../client/clock.js'
+import { decodeFrame, type ServerFrame } from '../client/encoder.js'
+import { clientError, toldError, WsTicketError } from '../client/error.js'
+import { Requests } from '../client/requests.js'
+import type { Contract, MessagePayload, MessageReply, MessageType } from '../contract.js'
+import { CloseCode, ControlType } from '../protocol.js'
+import type { Credentials } from './credentials.js'
+import type { Frame, FrameType } from './frames.js'
+import { type Closed, Inbox } from './inbox.js'
+import { within } from './within.js'
+
+/** How long something is waited for. */
+export interface WaitOptions {
+  /** Milliseconds. Default: the `timeout` of the connection. */
+  timeout?: number
+}
+
+/**
+ * A client's connection to a route, in a test. Whatever waits rejects with a `WsTicketError`: `TIMEOUT` when its time has passed,
+ * `DISCONNECTED` with a `closeCode` when the connection is closed; its message says which frames came instead.
+ */
+export interface TestConnection<C extends Contract = Contract> extends AsyncDisposable {
+  /** The connection's id, as the server knows it. */
+  readonly id: string
+  /** The end of the session in milliseconds since 1970. */
+  readonly expiresAt: number
+  /** Frames that came and were not asked for, the oldest first; no `$welcome`, and no answers to `request`. */
+  readonly unread: readonly Frame<C>[]
+  /** The WebSocket of the package ws: to send what is no frame, to stop reading, or to be gone without a word. */
+  readonly socket: WebSocket
+  /** The oldest frame of a type, or of any, that was not read; or the next that comes. Frames of other types stay unread. */
+  next<T extends FrameType<C>>(type?: T, options?: WaitOptions): Promise<Frame<C, T>>
+  /**
+   * Sends a message with an id and resolves with the reply. Rejects with the `code`, `statusCode`, `retryAfter` and `errors` of the
+   * `$error` that came.
+   */
+  request<T extends MessageType<C>>(type: T, payload: MessagePayload<C, T>, options?: WaitOptions): Promise<MessageReply<C, T>>
+  /** Sends a message without an id: it is not answered; where it is refused, a `$error` without an id comes. */
+  send<T extends MessageType<C>>(type: T, payload: MessagePayload<C, T>): void
+  /** Resolves when whatever the server has sent until now has come: then `unread` shows that nothing else did. */
+  flushed(): Promise<void>
+  /**
+   * Extends the session with a new ticket, as {@link connect} gets one, of the same user unless told otherwise.
+   * @returns the new end of the session
+   */
+  refresh(credentials?: Credentials): Promise<number>
+  /** Waits until the connection is closed, by whomever. */
+  closed(options?: WaitOptions): Promise<Closed>
+  /** Closes it, and waits until that is done. Default: 1000. */
+  close(code?: number, reason?: string): Promise<Closed>
+}
+
+/** What a connection is whatever its contract, of which nothing but types is there. */
+export interface UntypedConnection extends AsyncDisposable {
+  readonly id: string
+  readonly expiresAt: number
+  readonly unread: readonly ServerFrame[]
+  readonly socket: WebSocket
+  next(type?: string, options?: WaitOptions): Promise<ServerFrame>
+  request(type: string, payload: unknown, options?: WaitOptions): Promise<unknown>
+  send(type: string, payload: unknown): void
+  flushed(): Promise<void>
+  refresh(credentials?: Credentials): Promise<number>
+  closed(options?: WaitOptions): Promise<Closed>
+  close(code?: number, reason?: string): Promise<Closed>
+}
+
+interface ConnectionParts {
+  readonly timeout: number
+  /** A ticket that extends the session of a connection. */
+  readonly issueRefresh: (id: string, credentials: Credentials) => Promise<string>
+}
+
+/** Must be made in the turn in which the socket is, or frames are missed. */
+export class LiveTestConnection implements UntypedConnection {
+  readonly socket: WebSocket
+  readonly #parts: ConnectionParts
+  readonly #inbox = new Inbox()
+  readonly #requests: Requests
+  readonly #closed: Promise<Closed>
+  #id = ''
+  #expiresAt = 0
+
+  constructor(socket: WebSocket, parts: ConnectionParts) {
+    this.socket = socket
+    this.#parts = parts
+    this.#requests = new Requests({ clock: systemClock, timeout: parts.timeout, queueLimit: 0 })
+    this.#requests.connected((text) => socket.send(text))
+    socket.on('message', (data) => this.#received(decodeFrame(data)))
+    // a close follows, and says as much
+    socket.on('error', () => {})
+    this.#closed = new Promise((resolve) => socket.once('close', (code, reason) => resolve({ code, reason: String(reason) })))
+    void this.#closed.then((closed) => this.#ended(closed))
+  }
+
+  get id(): string {
+    return this.#id
+  }
+
+  get expiresAt(): number {
+    return this.#expiresAt
+  }
+
+  get unread(): readonly ServerFrame[] {
+    return this.#inbox.unread
+  }
+
+  /** Waits for the first frame, which says who this is. */
+  async welcomed(): Promise<void> {
+    const { payload } = await this.next(ControlType.welcome)
+    const { connection, expiresAt } = Object.assign({ connection: '', expiresAt: 0 }, payload)
+    this.#id = connection
+    this.#expiresAt = expiresAt
+  }
+
+  next(type?: string, { timeout = this.#parts.timeout }: WaitOptions = {}): Promise<ServerFrame> {
+    return this.#inbox.take(type, timeout)
+  }
+
+  async request(type: string, payload: unknown, { timeout = this.#parts.timeout }: WaitOptions = {}): Promise<unknown> {
+    try {
+      return await this.#requests.send(type, payload, { timeout })
+    } catch (error) {
+      const isTold = !(error instanceof WsTicketError) || error.statusCode !== undefined
+      throw isTold ? error : this.#inbox.missing(`The answer to '${type}'`, timeout)
+    }
+  }
+
+  send(type: string, payload: unknown): void {
+    this.socket.send(JSON.stringify({ type, payload }))
+  }
+
+  async flushed(): Promise<void> {
+    await this.request(ControlType.ping, {})
+  }
+
+  async refresh(credentials: Credentials = {}): Promise<number> {
+    const ticket = await this.#parts.issueRefresh(this.#id, credentials)
+    const reply = await this.request(ControlType.refresh, { ticket })
+    this.#expiresAt = Object.assign({ expiresAt: 0 }, reply).expiresAt
+    return this.#expiresAt
+  }
+
+  closed({ timeout = this.#parts.timeout }: WaitOptions = {}): Promise<Closed> {
+    return within(this.#closed, timeout, () => this.#inbox.missing('The close', timeout))
+  }
+
+  close(code: number = CloseCode.normal, reason = ''): Promise<Closed> {
+    this.socket.close(code, reason)
+    return this.closed()
+  }
+
+  /** Does not wait for an answer that a test has prevented. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.socket.isPaused) this.socket.terminate()
+    await this.close()
+  }
+
+  #received(frame: ServerFrame | undefined): void {
+    if (!frame) return
+    const { type, id, payload } = frame
+    if (type === ControlType.reply) return this.#requests.replied(Number(id), payload)
+    if (type === ControlType.error && this.#requests.isWaiting) return this.#requests.refused(id, toldError(payload))
+    this.#inbox.put(frame)
+  }
+
+  #ended(closed: Closed): void {
+    this.#inbox.close(closed)
+    this.#requests.disconnected(clientError('DISCONNECTED'))
+  }
+}
