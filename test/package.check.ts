@@ -51,6 +51,8 @@ t.test('the tarball holds what users need and nothing else', async (t) => {
   t.ok(built.includes('package/dist/index.d.ts'))
   t.ok(built.includes('package/dist/client/index.js'))
   t.ok(built.includes('package/dist/client/index.d.ts'))
+  t.ok(built.includes('package/dist/testing/index.js'))
+  t.ok(built.includes('package/dist/testing/index.d.ts'))
 })
 
 t.test('it is imported', async (t) => {
@@ -124,7 +126,7 @@ t.test('the example of a test passes', async (t) => {
   await writeFile(join(folder, file), blockWith('js', "from 'node:test'"))
   const { status, stdout } = await shell(command)
   t.equal(status, 0, { stdout })
-  t.match(stdout, /pass 2/)
+  t.match(stdout, /pass 3/)
 })
 
 t.test('the fragments with a proxy, CORS, a global hook, REST routes and plugins of the app do what they say', async (t) => {

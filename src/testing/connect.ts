@@ -65,11 +65,18 @@ export async function connect(app: TestedApp, path: string, options: ConnectOpti
   const socket = openMemorySocket(app.server, { ...offer, headers: { ...origin, ...upgradeHeaders(options) }, ip, autoPong })
   const connection = new LiveTestConnection(socket, {
     timeout,
-    issueRefresh: (id, credentials) => issue({ ...options, ...credentials }, { refresh: id })
+    issueRefresh: (id, credentials) => issue(replaced(options, credentials), { refresh: id })
   })
   await within(untilOpen(socket), timeout, late)
   await connection.welcomed()
   return connection
+}
+
+/** Who is given takes the place of who was, whether as a user or by a token. */
+function replaced(before: Credentials, { user, token, headers }: Credentials): Credentials {
+  const isSame = user === undefined && token === undefined
+  const who = isSame ? { ...before } : { ...(user && { user }), ...(token === undefined ? {} : { token }) }
+  return { ...who, headers: { ...before.headers, ...headers } }
 }
 
 function originHeader({ origin }: ConnectOptions, { allowedOrigins }: Settings): Record<string, string> {

@@ -144,7 +144,7 @@ t.test('a request whose answer does not come is told of', async (t) => {
 })
 
 t.test('a session is extended by its user, or whoever is given', async (t) => {
-  const { app, ann } = await build(t, { connect: { user: { sub: 'ann', exp: Math.floor(Date.now() / 1000) + 60 } } })
+  const { app, ann, connect } = await build(t, { connect: { user: { sub: 'ann', exp: Math.floor(Date.now() / 1000) + 60 } } })
   const soon = ann.expiresAt
   t.equal(await ann.refresh(), soon)
   const later = await ann.refresh({ user: { sub: 'ann' } })
@@ -152,6 +152,10 @@ t.test('a session is extended by its user, or whoever is given', async (t) => {
   t.equal(ann.expiresAt, later)
   t.equal(app.wsTicket.connections()[0]?.expiresAt, later)
   t.equal(await ann.refresh({ token: app.jwt.sign({ sub: 'ann', exp: Math.floor(soon / 1000) }) }), soon)
+  const byToken = await connect({ token: app.jwt.sign({ sub: 'ann', exp: Math.floor(soon / 1000) }) })
+  t.equal(byToken.expiresAt, soon)
+  t.ok((await byToken.refresh({ user: { sub: 'ann' } })) > soon)
+  t.equal(await byToken.refresh({ headers: { 'x-more': '1' } }), soon)
   await t.rejects(ann.refresh({ token: 'none' }), { code: 'FST_WS_TICKET_UNAUTHENTICATED' })
   await t.rejects(ann.refresh({ user: { sub: 'bob' } }), { code: 'FST_WS_TICKET_INVALID_TICKET' })
 })

@@ -19,6 +19,7 @@ import wsTicketByDefault, {
   type WsTicketOptions,
   wsTicket
 } from '../../src/index.js'
+import { connect, type Frame, manualClock, type TestConnection, WsTicketError as TestError } from '../../src/testing/index.js'
 
 /** Compiles only where both types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -253,3 +254,30 @@ interface PageSocket extends EventTarget {
 }
 declare const PageSocket: { prototype: PageSocket; new (url: string | URL, protocols?: string | string[]): PageSocket }
 PageSocket satisfies WebSocketClass
+
+// tests of apps
+const clock = manualClock()
+app.register(wsTicket, { allowedOrigins: [], allowMissingOrigin: true, clock })
+await clock.advance('1 hour')
+const ann = await connect<typeof chat>(app, '/chat?lang=de', {
+  user: { sub: 'ann' },
+  origin: null,
+  ip: '::1',
+  timeout: 100,
+  autoPong: false
+})
+isExactly<TestConnection<typeof chat>>()(ann)
+isExactly<{ id: string }>()(await ann.request('chat.send', { room: 'lobby', text: 'x' }, { timeout: 10 }))
+isExactly<void>()(await ann.request('chat.leave', { room: 'lobby' }))
+ann.send('chat.leave', { room: 'lobby' })
+isExactly<EventPayload<typeof chat, 'chat.message'>>()((await ann.next('chat.message')).payload)
+isExactly<number>()((await ann.next('$expiring')).payload.expiresAt)
+isExactly<Frame<typeof chat>>()(await ann.next())
+for (const frame of ann.unread) if (frame.type === 'chat.message') isExactly<string>()(frame.payload.from)
+isExactly<number>()(await ann.refresh({ token: 'x' }))
+isExactly<number>()((await ann.close(1000, 'x')).code)
+export const asAnybody: TestConnection = await connect(app, '/chat', { headers: { 'x-api-key': 'x' } })
+await asAnybody.request('anything', { at: 'all' })
+export const secure = connect(Fastify({ https: {} }), '/chat')
+export const overHttp2 = connect(Fastify({ http2: true, https: { allowHTTP1: true } }), '/chat')
+export const isTestError = (error: unknown) => error instanceof TestError && error.code === 'FST_WS_TICKET_FORBIDDEN'

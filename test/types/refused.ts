@@ -2,6 +2,7 @@ import Fastify from 'fastify'
 import Type from 'typebox'
 import { createClient } from '../../src/client/index.js'
 import { type Connection, defineContract, type TicketStore, wsTicket } from '../../src/index.js'
+import { connect, manualClock } from '../../src/testing/index.js'
 
 const chat = defineContract({
   messages: {
@@ -125,3 +126,21 @@ client.on('say', () => {}) // error TS2345
 client.on('news', ({ txet }) => txet) // error TS2339
 client.events('nwes') // error TS2345
 client.status = 'open' // error TS2540
+
+// tests of apps
+const ann = await connect<typeof chat>(app, '/chat', { user: { sub: 'ann' } })
+connect(app, '/chat', { user: 'ann' }) // error TS2322
+connect(app, '/chat', { orign: 'null' }) // error TS2561
+connect({}, '/chat') // error TS2739
+ann.request('shout', { text: 'x' }) // error TS2345
+ann.request('say', { txet: 'x' }) // error TS2353
+ann.request('say', { text: 1 }) // error TS2322
+ann.request('say') // error TS2554
+ann.request('say', { text: 'x' }).then(({ nr }) => nr) // error TS2339
+ann.send('news', { text: 'x' }) // error TS2345
+ann.send('say', { text: 1 }) // error TS2322
+ann.next('nwes') // error TS2345
+ann.next('say') // error TS2345
+ann.next('news').then(({ payload }) => payload.txet) // error TS2339
+ann.id = 'x' // error TS2540
+manualClock().advance(true) // error TS2345
