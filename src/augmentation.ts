@@ -1,3 +1,5 @@
+import type { AsyncApiInfo } from './asyncapi/info.js'
+import type { AsyncApiDocument } from './asyncapi/types.js'
 import type { Connection } from './connection/connection.js'
 import type { Contract } from './contract.js'
 import type { Target } from './publish/bus.js'
@@ -20,6 +22,13 @@ export interface WsTicket {
   connections(): Connection[]
   /** What there is on this node at the moment. */
   stats(): Stats
+  /**
+   * The AsyncAPI 3.0 document of all routes declared so far, plain JSON: channels, messages, errors, limits, how to connect.
+   * See https://www.asyncapi.com/docs/reference/specification/v3.0.0
+   * @param info title (default `'WebSocket API'`), version (`'1.0.0'`), description, servers, and where the OpenAPI document is
+   * @throws FST_WS_TICKET_INVALID_OPTION
+   */
+  asyncapi(info?: AsyncApiInfo): AsyncApiDocument
 }
 
 declare module 'fastify' {

@@ -94,6 +94,12 @@ export function codeOf(name: ErrorName): ErrorCode {
   return `${CODE_PREFIX}${name}`
 }
 
+/** What stands in the table under a name; places of its message that are filled when it is made are `…`. */
+export function entryOf(name: ErrorName): { code: ErrorCode; statusCode: number; message: string } {
+  const [statusCode, message] = table[name]
+  return { code: codeOf(name), statusCode, message: message.replaceAll('%s', '…') }
+}
+
 /**
  * Makes an error of the table. The values fill the places of its message in order.
  *

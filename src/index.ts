@@ -1,3 +1,5 @@
+export type { AsyncApiInfo } from './asyncapi/info.js'
+export type { AsyncApiDocument } from './asyncapi/types.js'
 export type { WsTicket } from './augmentation.js'
 export { type Clock, systemClock } from './clock.js'
 export type { Connection } from './connection/connection.js'

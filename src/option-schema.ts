@@ -3,6 +3,7 @@ import { parse as parseMs } from '@lukeed/ms'
 import Type, { type Static, type TObject, type TProperties } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { fail } from './errors.js'
+import { pointerNames } from './json-pointer.js'
 
 /** A length of time: milliseconds, or a text such as `'30 seconds'`, `'1h'`, `'250ms'`. */
 export type Duration = number | string
@@ -122,12 +123,6 @@ function explain(schema: TObject, value: unknown, error: SchemaError): string {
   }
   const shown = child(node, 'writeOnly') === true ? `of the type ${typeof found}` : show(found)
   return `'${option}' is ${shown}; allowed: ${String(child(node, 'description'))}.`
-}
-
-/** The names in a JSON Pointer (RFC 6901). */
-function pointerNames(pointer: string): string[] {
-  const names = pointer.split('/').slice(1)
-  return names.map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'))
 }
 
 function missingName({ keyword, params }: SchemaError): string[] {

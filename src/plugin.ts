@@ -3,6 +3,8 @@ import fastifyRateLimit from '@fastify/rate-limit'
 import fastifyWebsocket from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { asyncApiDocument } from './asyncapi/document.js'
+import type { AsyncApiInfo } from './asyncapi/info.js'
 import { ConnectionLimits } from './capacity/connection-limits.js'
 import { startRounds } from './connection/registry.js'
 import { fail } from './errors.js'
@@ -47,7 +49,13 @@ async function register(app: FastifyInstance, options: WsTicketOptions): Promise
     declaring.add(this)
     return declareRoute(this, scope, path, routeOptions)
   })
-  app.decorate('wsTicket', Object.assign(scope.publisher, { stats: () => statsOf(scope) }))
+  app.decorate(
+    'wsTicket',
+    Object.assign(scope.publisher, {
+      stats: () => statsOf(scope),
+      asyncapi: (info?: AsyncApiInfo) => asyncApiDocument(scope.described, settings, info)
+    })
+  )
   app.decorateRequest('isTicketUpgrade', {
     getter() {
       return isTicketUpgrade(scope.gate, this)
@@ -122,7 +130,8 @@ function createScope(app: FastifyInstance, settings: Settings, { hub, parts, rou
     // an app may have turned the tracking of clients off
     sockets: app.websocketServer.clients ?? new Set(),
     hosts: new Set(),
-    routeLimits: new Set()
+    routeLimits: new Set(),
+    described: []
   }
 }
 

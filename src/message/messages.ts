@@ -1,10 +1,10 @@
 import type { Contract } from '../contract.js'
 import { fail } from '../errors.js'
 import { show } from '../option-schema.js'
-import { type ConnectionSettings, parseRate } from '../options.js'
+import { type ConnectionSettings, parseRate, type RateSettings } from '../options.js'
 import { CONTROL_PREFIX } from '../protocol.js'
 import type { MessageConnection } from './connection.js'
-import { ConnectionLimit, type CreateSharedLimit, type MessageLimit, type SweptLimit } from './limit.js'
+import { ConnectionLimit, type CreateSharedLimit, type LimitScope, type MessageLimit, type SweptLimit } from './limit.js'
 import { compileSchema, looksLikeSchema, type Validator } from './schema.js'
 
 /** One type of message, compiled when the route is declared. */
@@ -12,7 +12,14 @@ export interface MessageDefinition {
   readonly payload: Validator
   readonly reply: Validator | undefined
   readonly limit: MessageLimit | undefined
+  /** What the limit was made from. */
+  readonly rate?: TypeRate | undefined
   handle(payload: unknown, connection: MessageConnection): unknown
+}
+
+/** The rate of one type of message, and whom it counts by. */
+export interface TypeRate extends RateSettings {
+  readonly per: LimitScope
 }
 
 /** All that a route needs to know of its messages and events. */
@@ -96,10 +103,12 @@ class MessageCompiler {
     const { handler, rateLimit } = this.#handlerOptions(type, given)
     this.#checkKeys(`the message '${type}'`, Object(message), ['payload', 'reply'])
     const { payload, reply } = Object.assign({ payload: undefined, reply: undefined }, message)
+    const rate = rateLimit === undefined ? undefined : this.#typeRate(type, rateLimit)
     return {
       payload: this.schema(`${type}, payload`, payload),
       reply: reply === undefined ? undefined : this.schema(`${type}, reply`, reply),
-      limit: rateLimit === undefined ? undefined : this.#typeLimit(type, rateLimit),
+      rate,
+      limit: rate && this.#typeLimit(type, rate),
       handle: (payload, connection) => Reflect.apply(handler, undefined, [payload, connection])
     }
   }
@@ -117,16 +126,20 @@ class MessageCompiler {
     return new ConnectionLimit(rate, this.#connectionLimits++)
   }
 
-  #typeLimit(type: string, given: unknown): MessageLimit {
+  #typeRate(type: string, given: unknown): TypeRate {
     const where = `${this.#route}: rateLimit of '${type}'`
     if (!isObject(given)) throw fail('INVALID_OPTION', [`${where} is ${show(given)}; allowed: { max, timeWindow, burst?, per? }.`])
     const { per, ...rate } = Object.assign({ per: undefined }, given)
     const scope: unknown = per ?? 'connection'
-    if (scope === 'connection') return this.connectionLimit(parseRate(where, rate))
-    if (scope !== 'user' && scope !== 'ip') {
+    if (scope !== 'connection' && scope !== 'user' && scope !== 'ip') {
       throw fail('INVALID_OPTION', [`${where}: 'per' is ${show(scope)}; allowed: 'connection', 'user' or 'ip'.`])
     }
-    const limit = this.#createSharedLimit(parseRate(where, rate), scope, `${this.#route} ${type}`)
+    return { ...parseRate(where, rate), per: scope }
+  }
+
+  #typeLimit(type: string, { per, ...rate }: TypeRate): MessageLimit {
+    if (per === 'connection') return this.connectionLimit(rate)
+    const limit = this.#createSharedLimit(rate, per, `${this.#route} ${type}`)
     this.swept.push(limit)
     return limit
   }

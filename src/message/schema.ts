@@ -1,5 +1,6 @@
 import type { TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
+import { escapePointer } from '../json-pointer.js'
 import type { ValidationIssue } from '../protocol.js'
 import { checkPatterns } from './patterns.js'
 
@@ -32,12 +33,8 @@ function issuesOf({ instancePath, message, params }: SchemaError): ValidationIss
   return extra.map((name) => ({ path: `${instancePath}/${escapePointer(String(name))}`, message: 'must not be there' }))
 }
 
-function escapePointer(name: string): string {
-  return name.replaceAll('~', '~0').replaceAll('/', '~1')
-}
-
 const SIGNS_OF_A_SCHEMA = ['~kind', '~unsafe', 'type', 'properties', 'anyOf', 'allOf', 'oneOf', 'not', '$ref', 'const', 'enum']
-const JSON_TYPES: ReadonlySet<unknown> = new Set(['object', 'array', 'string', 'number', 'integer', 'boolean', 'null'])
+export const JSON_TYPES: ReadonlySet<unknown> = new Set(['object', 'array', 'string', 'number', 'integer', 'boolean', 'null'])
 
 /** An object that is no schema would let everything pass, since what a schema does not know it ignores. */
 export function looksLikeSchema(schema: object): boolean {

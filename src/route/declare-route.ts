@@ -45,9 +45,23 @@ export function declareRoute(app: FastifyInstance, scope: RouteScope, path: stri
   scope.hub.add(host)
   scope.hosts.add(host)
   scope.routeLimits.add(route.limits)
+  scope.described.push({
+    address: addressOf(app.prefix, path),
+    constraints: fastify.constraints ?? {},
+    contract: own.contract,
+    table: host.table,
+    schema: route.schema,
+    settings: connection,
+    caps
+  })
   const publisher = new RoutePublisher(scope, host)
   scope.publisher.add(publisher)
   return publisher
+}
+
+/** What clients are told: a slash by itself behind a prefix is left out, as Fastify answers without it, too. */
+function addressOf(prefix: string, path: string): string {
+  return prefix !== '' && path === '/' ? prefix : `${prefix}${path}`
 }
 
 /** Routes of one address may differ by constraints (host, version); their tickets must too. */

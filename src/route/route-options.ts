@@ -60,6 +60,9 @@ export interface RouteSchema<Params> {
   description?: string
   operationId?: string
   security?: readonly { [scheme: string]: readonly string[] }[]
+  /** Where else the route is described, such as in the AsyncAPI document. */
+  externalDocs?: { url: string; description?: string }
+  /** Leaves the route out of OpenAPI and AsyncAPI. */
   hide?: boolean
 }
 

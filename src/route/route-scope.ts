@@ -10,6 +10,7 @@ import type { RequestRate } from '../request-rate/request-rate.js'
 import type { RedeemStage } from '../ticket/redeem.js'
 import type { TicketStore } from '../ticket/store.js'
 import type { UpgradeGate } from '../upgrade/gate.js'
+import type { DescribedRoute } from './described-route.js'
 import type { RouteHost } from './route-host.js'
 import type { FastifyRouteOptions } from './route-options.js'
 
@@ -36,4 +37,6 @@ export interface RouteScope {
   readonly hosts: Set<RouteHost>
   /** What routes with caps of their own count by. */
   readonly routeLimits: Set<ConnectionLimits>
+  /** What documents tell of the routes. */
+  readonly described: DescribedRoute[]
 }
