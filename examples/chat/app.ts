@@ -2,6 +2,7 @@ import fastifyRateLimit from '@fastify/rate-limit'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { wsTicket } from 'fastify-ws-ticket'
 import { ownOrigins } from './address.js'
+import { registerAsyncapi } from './asyncapi.js'
 import { registerAuth } from './auth.js'
 import { declareChat } from './chat.js'
 import type { Config } from './config.js'
@@ -17,6 +18,7 @@ import { declareSessions } from './sessions.js'
 /** The chat, ready to listen. */
 export async function buildChat(config: Config): Promise<FastifyInstance> {
   const origins = [...(config.allowedOrigins ?? ownOrigins(config))]
+  const [home = ''] = origins
   const app: FastifyInstance = Fastify({
     ...(config.tls && { https: config.tls }),
     // standard output is for the address only
@@ -28,7 +30,7 @@ export async function buildChat(config: Config): Promise<FastifyInstance> {
   })
 
   await registerSecurityHeaders(app, { origins, isTls: config.tls !== undefined })
-  await registerOpenapi(app)
+  await registerOpenapi(app, home)
   await registerAuth(app, config.jwtSecret)
   const redis = config.redisUrl === undefined ? undefined : connectRedis(app, config.redisUrl)
   // without Redis, REST is not limited for want of it; tickets and upgrades have limits of their own
@@ -37,9 +39,10 @@ export async function buildChat(config: Config): Promise<FastifyInstance> {
 
   const rooms = redis ? new RedisRooms(redis, app.log) : new LocalRooms()
   app.addHook('preClose', () => rooms.close())
-  const chat = declareChat(app, rooms)
+  const chat = declareChat(app, rooms, home)
   declareSessions(app)
   declareMessages(app, chat)
   await registerPage(app)
+  await registerAsyncapi(app, home)
   return app
 }

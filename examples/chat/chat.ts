@@ -9,14 +9,15 @@ const MAX_ROOMS = 20
 
 export type ChatRoute = WsRoute<typeof chatContract>
 
-/** The WebSocket route `/chat`. */
-export function declareChat(app: FastifyInstance, rooms: Rooms): ChatRoute {
+/** The WebSocket route `/chat`. `home` is the origin under which the app is reached. */
+export function declareChat(app: FastifyInstance, rooms: Rooms, home: string): ChatRoute {
   const chat: ChatRoute = app.wsRoute('/chat', {
     contract: chatContract,
     schema: {
       tags: ['chat'],
       description: 'The ticket opens one WebSocket at /chat. It is good for seconds, and once.',
-      security: [{ bearer: [] }]
+      security: [{ bearer: [] }],
+      externalDocs: { url: `${home}/asyncapi.json#/channels/chat`, description: 'What is said at /chat, in AsyncAPI' }
     },
     handlers: {
       async 'room.join'({ room }, connection) {

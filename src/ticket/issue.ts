@@ -1,6 +1,5 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { fail } from '../errors.js'
 import { logFailure } from '../log-failure.js'
@@ -12,6 +11,7 @@ import { pathOf } from './path.js'
 import type { IssueOutcome, TicketRecord, TicketStore } from './store.js'
 import { isIssueOutcome } from './store-answer.js'
 import { createTicket, hashTicket } from './ticket.js'
+import { ticketBody } from './ticket-schema.js'
 
 /** What issuing a ticket needs. */
 export interface IssueStage {
@@ -31,49 +31,7 @@ export interface IssueStage {
   readonly authorize: (request: FastifyRequest) => unknown
 }
 
-const errorSchema = Type.Object(
-  {
-    statusCode: Type.Optional(Type.Integer()),
-    code: Type.Optional(Type.String()),
-    error: Type.Optional(Type.String()),
-    message: Type.Optional(Type.String())
-  },
-  { additionalProperties: true }
-)
-
-const bodySchema = Type.Object(
-  {
-    refresh: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 64, description: 'The id of an open connection whose session the ticket is to extend' })
-    )
-  },
-  { additionalProperties: false }
-)
-
-const bodyValidator = Compile(bodySchema)
-
-/** The schema of the ticket route, for @fastify/swagger. */
-export const ticketSchema = {
-  summary: 'Issues a ticket for one WebSocket connection',
-  body: bodySchema,
-  response: {
-    201: Type.Object(
-      {
-        ticket: Type.String({ description: 'Single use; 43 base64url characters' }),
-        expiresIn: Type.Integer({ description: 'Seconds for which the ticket is good' }),
-        protocols: Type.Array(Type.String(), { description: 'The subprotocols to open the WebSocket with' })
-      },
-      { description: 'A ticket' }
-    ),
-    400: { ...errorSchema, description: 'The body is not acceptable' },
-    401: { ...errorSchema, description: 'Not authenticated' },
-    403: { ...errorSchema, description: 'Not allowed, or from an origin that is not allowed' },
-    409: { ...errorSchema, description: 'The user has as many connections as allowed' },
-    415: { ...errorSchema, description: 'The content type is not application/json' },
-    429: { ...errorSchema, description: 'Too many requests, tickets, or connections from this address' },
-    503: { ...errorSchema, description: 'The server can not take more connections now' }
-  }
-}
+const bodyValidator = Compile(ticketBody)
 
 interface AskingCaller extends Caller {
   /** When the request was checked. */

@@ -240,7 +240,14 @@ t.test('nothing but the page is served', async (t) => {
 
 t.test('the OpenAPI document shows every route with its schemas', async (t) => {
   const document = JSON.parse(await (await fetch(`${chat.origin}/openapi.json`)).text())
-  t.strictSame(Object.keys(document.paths).sort(), ['/chat/ticket', '/login', '/logout', '/openapi.json', '/rooms/{room}/messages'])
+  t.strictSame(Object.keys(document.paths).sort(), [
+    '/asyncapi.json',
+    '/chat/ticket',
+    '/login',
+    '/logout',
+    '/openapi.json',
+    '/rooms/{room}/messages'
+  ])
   const login = document.paths['/login'].post
   t.match(login.description, 'Demo only')
   t.strictSame(login.requestBody.content['application/json'].schema.required, ['name'])

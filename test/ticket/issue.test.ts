@@ -550,6 +550,7 @@ t.test('with a namespace of @fastify/jwt there is no jwtVerify, and authenticate
 })
 
 t.test('the ticket route is in the OpenAPI document, the upgrade is not', async (t) => {
+  const externalDocs = { url: 'https://api.example.com/asyncapi.json' }
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(fastifySwagger, {
@@ -562,7 +563,10 @@ t.test('the ticket route is in the OpenAPI document, the upgrade is not', async 
   await app.register(wsTicket, { allowedOrigins: [ORIGIN] })
   await app.register(
     async (scope) => {
-      scope.wsRoute('/rooms/:room', { ...echo, schema: { tags: ['chat'], summary: 'Tickets of a room', security: [{ bearer: [] }] } })
+      scope.wsRoute('/rooms/:room', {
+        ...echo,
+        schema: { tags: ['chat'], summary: 'Tickets of a room', security: [{ bearer: [] }], externalDocs }
+      })
     },
     { prefix: '/v1' }
   )
@@ -570,8 +574,23 @@ t.test('the ticket route is in the OpenAPI document, the upgrade is not', async 
   const { paths } = app.swagger()
   t.same(Object.keys(Object(paths)), ['/v1/rooms/{room}/ticket'])
   const operation = Object(paths)['/v1/rooms/{room}/ticket'].post
-  t.match(operation, { tags: ['chat'], summary: 'Tickets of a room', security: [{ bearer: [] }] })
-  t.same(Object.keys(operation.responses), ['201', '400', '401', '403', '409', '415', '429', '503'])
+  t.match(operation, { tags: ['chat'], summary: 'Tickets of a room', security: [{ bearer: [] }], externalDocs })
+  t.same(Object.keys(operation.responses), ['201', '400', '401', '403', '409', '413', '415', '429', '503'])
+  for (const [status, code, ...headers] of [
+    ['201', 'A ticket', 'Cache-Control'],
+    ['400', 'INVALID_TICKET_REQUEST'],
+    ['401', 'UNAUTHENTICATED', 'WWW-Authenticate'],
+    ['403', 'FORBIDDEN'],
+    ['409', 'USER_CONNECTED', 'Retry-After'],
+    ['413', 'too large'],
+    ['415', 'UNSUPPORTED_MEDIA_TYPE'],
+    ['429', 'TOO_MANY_TICKETS', 'Retry-After'],
+    ['503', 'STORE_FULL', 'Retry-After']
+  ] as const) {
+    const { description, headers: told } = operation.responses[status]
+    t.match(description, code, status)
+    t.same(Object.keys(told ?? {}), headers, status)
+  }
   const created = operation.responses['201'].content['application/json'].schema
   t.same(Object.keys(created.properties), ['ticket', 'expiresIn', 'protocols'])
   t.same(created.required, ['ticket', 'expiresIn', 'protocols'])

@@ -1,0 +1,28 @@
+import { fileURLToPath } from 'node:url'
+import fastifyStatic from '@fastify/static'
+import type { FastifyInstance } from 'fastify'
+import Type from 'typebox'
+import { noQuery } from './rest-schemas.js'
+
+const PAGE = fileURLToPath(new URL('docs/', import.meta.url))
+
+/** Shows what the WebSockets speak at `/asyncapi.json`, and as a page at `/docs/`. `home` is the origin under which the app is reached. */
+export async function registerAsyncapi(app: FastifyInstance, home: string): Promise<void> {
+  const { host, protocol } = new URL(home)
+  const info = {
+    title: 'Chat',
+    version: '1.0.0',
+    description: 'What clients and server say to each other on the WebSocket of the example app of fastify-ws-ticket.',
+    servers: { chat: { host, protocol: protocol === 'https:' ? 'wss' : 'ws' } },
+    openapi: `${home}/openapi.json`
+  } as const
+  app.get('/asyncapi.json', {
+    schema: {
+      summary: 'What the WebSockets speak',
+      querystring: noQuery,
+      response: { 200: Type.Object({}, { additionalProperties: true, description: 'AsyncAPI 3.0' }) }
+    },
+    handler: async () => app.wsTicket.asyncapi(info)
+  })
+  await app.register(fastifyStatic, { root: PAGE, prefix: '/docs/', wildcard: false, decorateReply: false })
+}
