@@ -1,70 +1,22 @@
 import { readFileSync } from 'node:fs'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import Type from 'typebox'
 import { SchemaWriter } from '../../src/asyncapi/schema.js'
-import { type AsyncApiDocument, type Contract, defineContract, type WsTicketOptions } from '../../src/index.js'
+import { defineContract } from '../../src/index.js'
 import { compileSchema } from '../../src/message/schema.js'
 import { buildApp, buildEchoApp } from '../fixtures/app.js'
 import { faultsOf, frameChecker, lookUp } from '../fixtures/asyncapi.js'
+import { A, B, describe, routes, tree } from '../fixtures/described-contracts.js'
 
-const A = Type.Object({ a: Type.String() })
-const B = Type.Object({ b: Type.Number() })
-const tree = Type.Cyclic({ Node: Type.Object({ name: Type.String(), children: Type.Array(Type.Ref('Node')) }) }, 'Node')
 const leaf = { name: 'leaf', children: [] }
 
-/** The document of an app with these routes, which does nothing with what comes. */
-async function describe(t: Test, routes: Record<string, Contract>, plugin: Partial<WsTicketOptions> = {}): Promise<AsyncApiDocument> {
-  const app = await buildApp(t, { plugin })
-  for (const [path, contract] of Object.entries(routes)) {
-    app.wsRoute(path, { contract, handlers: Object.fromEntries(Object.keys(contract.messages).map((type) => [type, () => {}])) })
-  }
-  return app.wsTicket.asyncapi()
-}
-
-const contracts: Record<string, Contract> = {
-  nothing: defineContract({}),
-  'events only': defineContract({ events: { news: A, 'news.more': B } }),
-  'messages only': defineContract({ messages: { ask: { payload: A, reply: B }, tell: { payload: A } } }),
-  'one name for a message and an event': defineContract({ messages: { typing: { payload: Type.Object({}) } }, events: { typing: A } }),
-  'names of any kind': defineContract({
-    messages: {
-      'a/b': { payload: A },
-      'a b': { payload: A },
-      'a~b': { payload: A },
-      __proto__x: { payload: A },
-      'reply.a': { payload: A, reply: A },
-      'control.refresh': { payload: A },
-      ä: { payload: A, reply: tree }
-    }
-  }),
-  'unions, intersections and tuples': defineContract({
-    messages: {
-      union: { payload: Type.Union([A, B]), reply: Type.Union([A, Type.Null()]) },
-      both: { payload: Type.Intersect([A, B]) },
-      tuple: { payload: Type.Object({ pair: Type.Tuple([Type.String(), Type.Number()]) }) },
-      'tuple in both': { payload: Type.Intersect([A, Type.Object({ pair: Type.Tuple([Type.String(), Type.Number()]) })]) }
-    }
-  }),
-  recursive: defineContract({
-    messages: { plant: { payload: tree, reply: Type.Object({ tree, other: Type.Optional(tree) }) } },
-    events: { grown: tree }
-  })
-}
-
 t.test('the document of every kind of contract is valid, plain JSON, and the same however the routes were declared', async (t) => {
-  const routes = Object.entries(contracts).flatMap(([name, contract]): [string, Contract][] => {
-    const path = `/${name.replace(/\W/g, '-')}`
-    return [
-      [path, contract],
-      [`${path}/:id`, contract]
-    ]
-  })
-  const document = await describe(t, Object.fromEntries(routes))
-  t.equal(Object.keys(document.channels).length, routes.length)
+  const document = await describe(t, routes)
+  t.equal(Object.keys(document.channels).length, Object.keys(routes).length)
   t.same(faultsOf(document), [])
   t.strictSame(JSON.parse(JSON.stringify(document)), document)
   t.notMatch(JSON.stringify(document), /"~|"\$id"/)
-  t.equal(JSON.stringify(await describe(t, Object.fromEntries(routes.reverse()))), JSON.stringify(document))
+  t.equal(JSON.stringify(await describe(t, Object.fromEntries(Object.entries(routes).reverse()))), JSON.stringify(document))
 })
 
 t.test('a route is a channel with its address, binding, limits and ticket route', async (t) => {

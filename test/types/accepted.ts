@@ -7,6 +7,7 @@ import Type from 'typebox'
 import { WebSocket } from 'ws'
 import { type Client, type ClientStatus, createClient, type WebSocketClass, WsTicketError } from '../../src/client/index.js'
 import wsTicketByDefault, {
+  type AsyncApiDocument,
   type Connection,
   defineContract,
   type EventPayload,
@@ -97,6 +98,10 @@ same<ReturnType<typeof chatRoute.connections>[number]['context'], { role: string
 app.wsTicket.publish('room:1', 'chat.message', message)
 await app.wsTicket.disconnect({ all: true })
 app.wsTicket.stats()
+const servers = { main: { host: 'chat.example.com', protocol: 'wss' } } as const
+isExactly<AsyncApiDocument>()(app.wsTicket.asyncapi({ title: 'Chat', version: '1.0.0', servers, openapi: '/openapi.json' }))
+isExactly<string | undefined>()(app.wsTicket.asyncapi().channels.chat?.address)
+app.wsRoute('/described', { contract: defineContract({}), handlers: {}, schema: { externalDocs: { url: '/asyncapi.json' } } })
 
 const empty = defineContract({})
 const onlyEvents = defineContract({ events: { news: Type.String() } })

@@ -110,6 +110,11 @@ defineContract({ messages: { say: { reply: Type.String() } } }) // error TS2741
 defineContract({ messages: { say: Type.String() } }) // error TS2741
 defineContract({ event: {} }) // error TS2561
 
+// the document
+app.wsTicket.asyncapi({ name: 'Chat' }) // error TS2353
+app.wsTicket.asyncapi({ servers: { main: { host: 'x', protocol: 'http' } } }) // error TS2322
+app.wsTicket.asyncapi().info.title = 'Chat' // error TS2540
+
 // the client
 const client = createClient<typeof chat>({ url: '/chat', token: () => 'x' })
 createClient<typeof chat>({ url: '/chat' }) // error TS2741
