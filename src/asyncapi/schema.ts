@@ -56,9 +56,10 @@ export class SchemaWriter {
   #node(schema: object, outer: SchemaScope): JsonObject {
     if ('type' in schema && ![schema.type].flat().every((type) => JSON_TYPES.has(type))) return NOTHING
     const scope = '$id' in schema ? { ...outer, resource: schema } : outer
-    const node = mapEntries(schema, (value, keyword) => this.#keyword(keyword, value, scope))
-    if (!('$ref' in schema)) return this.#isNewer ? withNewTuple(node) : node
-    const reference = this.#reference(String(schema.$ref), scope)
+    const keywords = mapEntries(schema, (value, keyword) => this.#keyword(keyword, value, scope))
+    const node = this.#isNewer ? withNewTuple(keywords) : keywords
+    const reference = '$ref' in schema ? this.#reference(String(schema.$ref), scope) : undefined
+    if (!reference) return node
     // draft 7 ignores what stands beside a reference
     return Object.keys(node).length === 0 ? reference : { allOf: [reference, node] }
   }
@@ -75,10 +76,10 @@ export class SchemaWriter {
     return isPlainObject(value) ? this.#node(value, scope) : jsonOf(value)
   }
 
-  #reference(ref: string, scope: SchemaScope): JsonObject {
+  /** Undefined for what leads nowhere that is known here. */
+  #reference(ref: string, scope: SchemaScope): JsonObject | undefined {
     const target = targetOf(ref, scope)
-    // what leads nowhere that is known here says nothing
-    return target === undefined ? {} : { $ref: `${this.#pointer}/${escapePointer(this.#define(ref, target, scope))}` }
+    return target && { $ref: `${this.#pointer}/${escapePointer(this.#define(ref, target, scope))}` }
   }
 
   #define(ref: string, target: object, scope: SchemaScope): string {

@@ -278,6 +278,11 @@ t.test('a schema is written as plain JSON, with references that lead somewhere',
   const writer = new SchemaWriter('#/here')
   t.strictSame(writer.write(shape), { pattern: '^a', examples: [1, [2, 3], {}] })
   t.strictSame(writer.write({ $ref: '#' }), { $ref: '#/here/root' })
+  const beside = {
+    properties: { a: { $ref: '#/$defs/b', title: 'A' }, c: { $ref: 'nothing', title: 'C' } },
+    $defs: { b: { type: 'null' } }
+  }
+  t.strictSame(writer.write(beside), { properties: { a: { allOf: [{ $ref: '#/here/b' }, { title: 'A' }] }, c: { title: 'C' } } })
   const dangling = { anyOf: [{ $ref: 'other' }, { $ref: '#/not/there' }, { $ref: '#anchor' }, { $ref: 'other#/a' }, true] }
   t.strictSame(writer.write(dangling), { anyOf: [{}, {}, {}, {}, true] }, 'what leads nowhere says nothing')
   const twice = {
@@ -288,6 +293,7 @@ t.test('a schema is written as plain JSON, with references that lead somewhere',
   t.strictSame(writer.write(twice), { properties: { a: { $ref: '#/here/a_1b' }, b: { $ref: '#/here/Two' } } })
   t.strictSame(writer.definitions, {
     root: { $ref: '#/here/root' },
+    b: { type: 'null' },
     a_1b: { type: 'null' },
     Two: { properties: { 'a/b': { type: 'null' } } }
   })
