@@ -1,6 +1,7 @@
 import t from 'tap'
 import { faultsOf, lookUp } from '../fixtures/asyncapi.js'
 import { launchBrowser } from '../fixtures/browser.js'
+import { describe, routes } from '../fixtures/described-contracts.js'
 import { needs } from '../fixtures/parts.js'
 import { startChat } from './start-chat.js'
 
@@ -66,4 +67,12 @@ t.test('a page shows all of the document under the strict policy, in light and i
     await page.close()
   }
   t.equal(backgrounds.size, 2)
+
+  const other = await describe(t, routes)
+  const page = await browser.newPage()
+  await page.route('**/asyncapi.json', (route) => route.fulfill({ json: other }))
+  page.on('pageerror', (error) => t.fail(error.message))
+  await page.goto(`${chat.origin}/docs/`)
+  await page.waitForSelector('#close-codes')
+  t.equal(await page.locator('article').count(), Object.keys(other.operations).length, 'every kind of contract is shown')
 })

@@ -5,6 +5,7 @@ const DEPTH = 6
 /** A value that a schema accepts, as an example: what must be there, and of what may be there the id of a frame. */
 export function sampleOf(document, schema, depth = 0) {
   const node = resolve(document, schema)
+  if (typeof node !== 'object') return null
   if ('const' in node) return node.const
   const [given] = node.examples ?? node.enum ?? [node.default]
   if (given !== undefined) return given
@@ -20,8 +21,9 @@ const SAMPLES = {
   number: (_document, { minimum = 0.5 }) => minimum,
   boolean: () => true,
   null: () => null,
-  array: (document, { items, minItems = 0 }, depth) => {
-    if (Array.isArray(items)) return items.map((item) => sampleOf(document, item, depth + 1))
+  array: (document, { items, prefixItems, minItems = 0 }, depth) => {
+    const places = prefixItems ?? (Array.isArray(items) ? items : undefined)
+    if (places) return places.map((item) => sampleOf(document, item, depth + 1))
     return depth < DEPTH || minItems > 0 ? [sampleOf(document, items ?? {}, depth + 1)] : []
   },
   object: (document, { properties = {}, required = [] }, depth) => {

@@ -6,21 +6,23 @@ export function schemaView(document, schema, trail = []) {
   const ref = schema.$ref
   if (trail.includes(ref)) return element('span', {}, ' the same again: ', code(nameOf(ref)))
   const node = resolve(document, schema)
+  if (typeof node !== 'object') return element('span', {}, node ? 'anything' : 'nothing')
   const below = ref === undefined ? trail : [...trail, ref]
   const parts = [element('span', { class: 'type' }, wordsOf(node)), description(node), ...innerViews(document, node, below)]
   return element('div', { class: 'schema' }, ...parts)
 }
 
 function innerViews(document, node, trail) {
-  const lists = ['allOf', 'anyOf', 'oneOf'].filter((keyword) => Array.isArray(node[keyword]))
   return [
     node.properties && propertiesView(document, node, trail),
-    ...[node.items].filter(isSchema).map((items) => element('div', { class: 'inner' }, 'each: ', schemaView(document, items, trail))),
-    ...lists.map((keyword) => alternatives(document, JOINERS[keyword], node[keyword], trail))
-  ]
+    isSchema(node.items) && element('div', { class: 'inner' }, 'each: ', schemaView(document, node.items, trail)),
+    ...Object.entries(JOINERS).map(
+      ([keyword, label]) => Array.isArray(node[keyword]) && alternatives(document, label, node[keyword], trail)
+    )
+  ].map((view) => view || undefined)
 }
 
-const JOINERS = { allOf: 'all of', anyOf: 'any of', oneOf: 'one of' }
+const JOINERS = { allOf: 'all of', anyOf: 'any of', oneOf: 'one of', items: 'one after the other', prefixItems: 'one after the other' }
 
 function isSchema(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
