@@ -1,51 +1,83 @@
 /** One of several things that do the same, and whose speed is compared. */
 export interface Contender {
   readonly name: string
-  /** Runs it once and answers how many it did per second. */
-  run(): Promise<number>
+  /** Runs it once: how many it did per second, or more than that. */
+  run(): Promise<number | Reading>
 }
 
-/** What several runs of a contender came to, per second. */
+/** What one run of a contender came to. */
+export interface Reading {
+  readonly perSecond: number
+  /** For each second of CPU time of the contender: what else runs on the machine hardly changes it. */
+  readonly perCpuSecond?: number
+  /** The time that 99 of 100 waited at most. */
+  readonly p99Ms?: number
+  /** What had more to do, in CPU time, than the contender: then the contender was not measured. */
+  readonly isLoadBound?: boolean
+}
+
+/** What several runs of a contender came to. */
 export interface Result {
   readonly name: string
-  readonly median: number
-  readonly min: number
-  readonly max: number
-  /** To the first contender: the median of the ratios of each round. */
-  readonly ratio: number
+  /** Per second, in each round. */
+  readonly rates: readonly number[]
+  readonly cpuRates?: readonly number[]
+  readonly p99Ms?: readonly number[]
+  /** What loaded it was the bottleneck in half of the rounds or more, so that it may be faster than it seems. */
+  readonly isLoadBound?: true
+}
+
+/** What must come out: a result, against the first or another of its table. */
+export interface Target {
+  readonly name: string
+  readonly to?: string
+  /** `p99` is the waiting time, of which less is better. */
+  readonly of?: 'rate' | 'p99'
+  readonly atLeast?: number
+  readonly atMost?: number
+}
+
+/** Some contenders that were compared. The ratios are to the first. */
+export interface Table {
+  readonly title: string
+  readonly unit: string
+  readonly results: readonly Result[]
+  readonly targets?: readonly Target[]
 }
 
 /** A question that is answered by measuring. */
 export interface Part {
-  readonly title: string
-  readonly unit: string
-  measure(): Promise<Result[]>
+  /** What is installed in bench/ alone, and has to be there. */
+  readonly needs?: boolean
+  measure(): Promise<Table[]>
 }
 
-/** Runs the contenders in turn, each round in another order, since machines are noisy. The first is what the others are compared with. */
+/** Runs the contenders in turn, each round in another order, since machines are noisy. */
 export async function compare(contenders: readonly Contender[], rounds: number): Promise<Result[]> {
-  const rates = new Map<Contender, number[]>(contenders.map((contender) => [contender, []]))
+  const readings = new Map<Contender, Reading[]>(contenders.map((contender) => [contender, []]))
   for (const contender of contenders) await contender.run()
   for (let round = 0; round < rounds; round++) {
     const order = contenders.map((_, index) => contenders[(index + round) % contenders.length])
     for (const contender of order) {
-      if (contender) rates.get(contender)?.push(await contender.run())
+      if (contender) readings.get(contender)?.push(readingOf(await contender.run()))
     }
   }
-  const [first = []] = rates.values()
-  return [...rates].map(([{ name }, own]) => ({
-    name,
-    median: median(own),
-    min: Math.min(...own),
-    max: Math.max(...own),
-    ratio: median(own.map((rate, round) => rate / (first[round] ?? Number.NaN)))
-  }))
+  return [...readings].map(([{ name }, own]) => resultOf(name, own))
 }
 
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  return sorted.length % 2 === 1
-    ? (sorted[middle] ?? Number.NaN)
-    : ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2
+function readingOf(measured: number | Reading): Reading {
+  return typeof measured === 'number' ? { perSecond: measured } : measured
+}
+
+function resultOf(name: string, readings: readonly Reading[]): Result {
+  const cpuRates = readings.flatMap(({ perCpuSecond }) => perCpuSecond ?? [])
+  const p99Ms = readings.flatMap((reading) => reading.p99Ms ?? [])
+  const bound = readings.filter(({ isLoadBound }) => isLoadBound).length
+  return {
+    name,
+    rates: readings.map(({ perSecond }) => perSecond),
+    ...(cpuRates.length > 0 && { cpuRates }),
+    ...(p99Ms.length > 0 && { p99Ms }),
+    ...(bound * 2 >= readings.length && { isLoadBound: true })
+  }
 }

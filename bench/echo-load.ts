@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createSigner } from 'fast-jwt'
 import WebSocket from 'ws'
-import type { ServerProcess } from './server-process.js'
+import type { Program } from './program.js'
 import { ORIGIN, SECRET } from './settings.js'
 
 const TEXT = 'x'.repeat(100)
@@ -15,7 +15,7 @@ export class EchoLoad {
     this.#sockets = sockets
   }
 
-  static async connect({ port }: ServerProcess, connections: number): Promise<EchoLoad> {
+  static async connect({ port }: Program, connections: number): Promise<EchoLoad> {
     const sockets: WebSocket[] = []
     for (let i = 0; i < connections; i++) sockets.push(await connect(port, `user ${i}`))
     return new EchoLoad(sockets)

@@ -6,7 +6,7 @@ import { REDEEM } from '../src/ticket/redis-scripts.js'
 import { RedisTicketStore } from '../src/ticket/redis-store.js'
 import type { FindOutcome, TicketRecord } from '../src/ticket/store.js'
 import { hashTicket } from '../src/ticket/ticket.js'
-import { compare, type Part, type Result } from './compare.js'
+import { compare, type Part, type Table } from './compare.js'
 import { MeasuredRedis } from './redis-server.js'
 import { silentLog } from './silent-log.js'
 
@@ -27,9 +27,7 @@ end`
 
 /** How many tickets a second a node redeems in Redis: alone, with the look before it, and against what Redis and a bare client do with the same script. */
 export const redisRedeem: Part = {
-  title: `Redemptions, ${AT_A_TIME} at a time`,
-  unit: 'per second',
-  async measure(): Promise<Result[]> {
+  async measure(): Promise<Table[]> {
     const redis = await MeasuredRedis.start()
     const client = new Redis({ host: '127.0.0.1', port: redis.port, enableAutoPipelining: true })
     const link = new RedisLink({ client, prefix: 'bench', timeoutMs: 10_000, clock: systemClock, log: silentLog })
@@ -38,7 +36,7 @@ export const redisRedeem: Part = {
     const tickets = new Tickets(store)
     try {
       const sha = await redis.cli('script', 'load', REDEEM.source)
-      return await compare(
+      const results = await compare(
         [
           {
             name: 'a bare client, the same script, autopipelining',
@@ -63,6 +61,7 @@ export const redisRedeem: Part = {
         ],
         ROUNDS
       )
+      return [{ title: `Redemptions, ${AT_A_TIME} at a time`, unit: 'per second', results }]
     } finally {
       link.close()
       client.disconnect()

@@ -2,12 +2,13 @@
 import fastifyJwt from '@fastify/jwt'
 import Fastify from 'fastify'
 import { Redis } from 'ioredis'
-import Type from 'typebox'
-import { defineContract, wsTicket } from '../src/index.js'
-import { ORIGIN, SECRET, WIDE } from './settings.js'
+import { defineContract, wsTicket } from '../../src/index.js'
+import { answer } from '../answer.js'
+import { ORIGIN, SECRET, WIDE } from '../settings.js'
+import { text } from './contract.js'
+import { portOf } from './port.js'
 
 const [redisPort] = process.argv.slice(2)
-const text = Type.Object({ text: Type.String({ maxLength: 500 }) })
 const contract = defineContract({ messages: { echo: { payload: text, reply: text }, limited: { payload: text, reply: text } } })
 
 const redis = redisPort === undefined ? undefined : new Redis({ host: '127.0.0.1', port: Number(redisPort) })
@@ -21,9 +22,5 @@ app.wsRoute('/bench', {
     limited: { rateLimit: { max: 1_000_000, timeWindow: 1000, per: 'user' }, handler: ({ text }) => ({ text }) }
   }
 })
-const address = await app.listen({ port: 0, host: '127.0.0.1' })
-process.stdout.write(`${new URL(address).port}\n`)
-process.once('SIGTERM', async () => {
-  await app.close()
-  redis?.disconnect()
-})
+await app.listen({ port: 0, host: '127.0.0.1' })
+answer({ port: portOf(app.server) })
