@@ -12,6 +12,8 @@ interface Waiting {
 /** What a program says of itself, unasked. */
 type Said = { readonly id?: number; readonly answer?: Answer; readonly error?: string; readonly news?: Answer }
 
+/** Where each program leaves a profile of its CPU time when it ends, if this is set. */
+const PROFILES = process.env.BENCH_PROFILES
 const TYPES = fileURLToPath(new URL('../test/fixtures/strip-types.mjs', import.meta.url))
 
 /**
@@ -37,7 +39,8 @@ export class Program {
   /** @param file a program of this folder */
   static async start(file: string, ...args: readonly string[]): Promise<Program> {
     const path = fileURLToPath(new URL(file, import.meta.url))
-    const child = fork(path, args, { execArgv: ['--expose-gc', `--import=${TYPES}`] })
+    const profiling = PROFILES === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${PROFILES}`]
+    const child = fork(path, args, { execArgv: [...profiling, '--expose-gc', `--import=${TYPES}`] })
     const ready = await new Promise<Answer>((resolve, reject) => {
       child.once('message', ({ news }: Said) => resolve(news ?? {}))
       child.once('exit', (code) => reject(new Error(`${file} ended with ${code}`)))

@@ -2,8 +2,12 @@ import type { Duplex } from 'node:stream'
 import type { RawData, WebSocket } from 'ws'
 import type { LiveConnection } from './live-connection.js'
 
-/** The connection of each socket. Listeners are shared by all sockets and find it here, so that none costs a closure. */
-const connections = new WeakMap<WebSocket | Duplex, LiveConnection>()
+/** Where a socket has its connection. Listeners are shared by all sockets and find it here, so that none costs a closure. */
+const CONNECTION = Symbol('fastify-ws-ticket connection')
+
+interface Attached {
+  [CONNECTION]?: LiveConnection
+}
 
 /**
  * Makes the socket's events the connection's. Must run in the turn in which the socket opened, or frames are lost.
@@ -12,8 +16,9 @@ const connections = new WeakMap<WebSocket | Duplex, LiveConnection>()
  * @param transport what the socket reads its bytes from
  */
 export function attach(socket: WebSocket, transport: Duplex, connection: LiveConnection): void {
-  connections.set(socket, connection)
-  connections.set(transport, connection)
+  const attached: Attached = { [CONNECTION]: connection }
+  Object.assign(socket, attached)
+  Object.assign(transport, attached)
   // behind the socket, so that what came before a fault has been handled
   transport.on('data', onData)
   socket.removeAllListeners('error')
@@ -24,28 +29,28 @@ export function attach(socket: WebSocket, transport: Duplex, connection: LiveCon
   socket.on('close', onClose)
 }
 
-function onData(this: Duplex, bytes: Buffer): void {
-  connections.get(this)?.read(bytes)
+function onData(this: Duplex & Attached, bytes: Buffer): void {
+  this[CONNECTION]?.read(bytes)
 }
 
-function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
-  connections.get(this)?.received(toBuffer(data), isBinary)
+function onMessage(this: WebSocket & Attached, data: RawData, isBinary: boolean): void {
+  this[CONNECTION]?.received(toBuffer(data), isBinary)
 }
 
-function onPing(this: WebSocket): void {
-  connections.get(this)?.pinged()
+function onPing(this: WebSocket & Attached): void {
+  this[CONNECTION]?.pinged()
 }
 
-function onPong(this: WebSocket, data: Buffer): void {
-  connections.get(this)?.ponged(data)
+function onPong(this: WebSocket & Attached, data: Buffer): void {
+  this[CONNECTION]?.ponged(data)
 }
 
-function onError(this: WebSocket, error: Error): void {
-  connections.get(this)?.log.debug({ err: error }, 'socket error')
+function onError(this: WebSocket & Attached, error: Error): void {
+  this[CONNECTION]?.log.debug({ err: error }, 'socket error')
 }
 
-function onClose(this: WebSocket, code: number, reason: Buffer): void {
-  connections.get(this)?.closed(code, reason.toString())
+function onClose(this: WebSocket & Attached, code: number, reason: Buffer): void {
+  this[CONNECTION]?.closed(code, reason.toString())
 }
 
 const NOTHING = Buffer.alloc(0)

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import type { FastifyBaseLogger } from 'fastify'
 import type { WebSocket } from 'ws'
 import type { Clock } from '../clock.js'
@@ -15,7 +16,9 @@ import { checkCloseCode, escapeControls, fitReason } from './close.js'
 import type { Connection } from './connection.js'
 import { FrameMeter } from './frame-meter.js'
 import { Heartbeat } from './heartbeat.js'
+import { Outlet } from './outlet.js'
 import { Session } from './session.js'
+import { SharedFrame } from './shared-frame.js'
 
 /** Who was let in, and where. Nothing in it belongs to the HTTP request. */
 export interface Admission {
@@ -43,7 +46,7 @@ export interface ConnectionHost {
   /** Frames that complete no message. */
   readonly frameLimit: MessageLimit
   /** Handles one frame of an open connection. Must not throw. */
-  receive(connection: LiveConnection, data: Buffer, isBinary: boolean): void
+  receive(connection: LiveConnection, data: Buffer, isBinary: boolean, now: number): void
   createPipeline(): Pipeline<MessageCall>
   /** The frame of an event of the contract. */
   encodeEvent(event: string, payload: unknown): Buffer
@@ -57,7 +60,6 @@ export interface ConnectionHost {
 /** `draining` finishes what runs and takes nothing new; `closing` waits for the peer's close frame. */
 type State = 'opening' | 'open' | 'draining' | 'closing' | 'closed'
 
-const TEXT = { binary: false }
 const DONE = Promise.resolve()
 const NO_TOPICS: ReadonlySet<string> = new Set()
 
@@ -72,6 +74,7 @@ export class LiveConnection implements Connection, LimitedConnection {
   readonly ipKey: string
   readonly #host: ConnectionHost
   readonly #socket: WebSocket
+  readonly #outlet: Outlet
   readonly #release: () => void
   readonly #session: Session
   readonly #heartbeat: Heartbeat
@@ -91,10 +94,12 @@ export class LiveConnection implements Connection, LimitedConnection {
   #log: FastifyBaseLogger | undefined
   #abort: AbortController | undefined
 
-  constructor(host: ConnectionHost, socket: WebSocket, admission: Admission) {
+  /** @param transport what the socket reads its bytes from, and writes them to */
+  constructor(host: ConnectionHost, socket: WebSocket, transport: Duplex, admission: Admission) {
     const now = host.clock.now()
     this.#host = host
     this.#socket = socket
+    this.#outlet = new Outlet(socket, transport)
     this.id = admission.id
     this.userId = admission.userId
     this.params = admission.params
@@ -166,17 +171,20 @@ export class LiveConnection implements Connection, LimitedConnection {
   }
 
   send(event: string, payload: unknown): boolean {
-    return this.write(this.#host.encodeEvent(event, payload))
+    return this.share(new SharedFrame(this.#host.encodeEvent(event, payload)))
   }
 
-  /** Sends a frame that is ready; false when the connection is not there for it any more. */
-  write(frame: string | Buffer): boolean {
-    if (this.isEnding) return false
-    if (this.#isSlow()) {
-      this.end(CloseCode.slowConsumer, 'too slow a reader')
-      return false
-    }
-    this.#socket.send(frame, TEXT)
+  /** Sends a frame; false when the connection is not there for it any more. */
+  write(frame: string): boolean {
+    if (!this.#isReady()) return false
+    this.#outlet.write(frame)
+    return true
+  }
+
+  /** Sends a frame that others get as well; false when the connection is not there for it any more. */
+  share(frame: SharedFrame): boolean {
+    if (!this.#isReady()) return false
+    this.#outlet.share(frame)
     return true
   }
 
@@ -205,6 +213,7 @@ export class LiveConnection implements Connection, LimitedConnection {
     this.#startClosing()
     // a paused socket would not see the peer's close frame
     this.#socket.resume()
+    this.#outlet.release()
     this.#socket.close(code, this.#closeReason)
   }
 
@@ -250,7 +259,7 @@ export class LiveConnection implements Connection, LimitedConnection {
     // the round may be late; nothing is handled after the end all the same
     if (!this.isInSession(now)) return
     this.#lastMessageAt = now
-    this.#host.receive(this, data, isBinary)
+    this.#host.receive(this, data, isBinary, now)
   }
 
   /** From beneath the socket: bytes, of which it makes frames. */
@@ -377,8 +386,16 @@ export class LiveConnection implements Connection, LimitedConnection {
     return this.#socket.readyState !== this.#socket.OPEN
   }
 
+  /** May it be written to? One that reads too slowly is closed. */
+  #isReady(): boolean {
+    if (this.isEnding) return false
+    if (!this.#isSlow()) return true
+    this.end(CloseCode.slowConsumer, 'too slow a reader')
+    return false
+  }
+
   #isSlow(): boolean {
-    return this.#socket.bufferedAmount > this.#host.settings.maxBuffered
+    return this.#outlet.unsentBytes > this.#host.settings.maxBuffered
   }
 
   #leaveTopics(): void {

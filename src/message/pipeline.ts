@@ -88,18 +88,19 @@ export class Pipeline<Call extends Runnable> {
   #await(call: Call, result: PromiseLike<unknown>): void {
     const running = { call, dueAt: this.#now() + this.#settings.handlerTimeoutMs }
     this.#running.add(running)
-    // what claims to be a promise may throw where a promise rejects
+    // what claims to be a promise may throw where a promise rejects; what is answered too late is dropped
     Promise.resolve(result).then(
-      (value) => this.#settle(running, () => this.#outcomes.succeeded(call, value)),
-      (error) => this.#settle(running, () => this.#outcomes.failed(call, error))
+      (value) => {
+        if (!this.#running.delete(running)) return
+        this.#outcomes.succeeded(call, value)
+        this.#startWaiting()
+      },
+      (error) => {
+        if (!this.#running.delete(running)) return
+        this.#outcomes.failed(call, error)
+        this.#startWaiting()
+      }
     )
-  }
-
-  #settle(running: Running<Call>, report: () => void): void {
-    const isInTime = this.#running.delete(running)
-    if (!isInTime) return
-    report()
-    this.#startWaiting()
   }
 
   #startWaiting(): void {

@@ -16,13 +16,12 @@ export interface ReceiveStage {
   readonly clock: Clock
 }
 
-/** Takes one frame of an open connection through all checks to its handler, and answers what it refuses. Never throws. */
-export function receive(stage: ReceiveStage, connection: MessageConnection, data: Buffer, isBinary: boolean): void {
-  const { table, settings, clock } = stage
+/** Takes one frame of an open connection through all checks to its handler, and answers what it refuses. Never throws. `now` is the clock's. */
+export function receive(stage: ReceiveStage, connection: MessageConnection, data: Buffer, isBinary: boolean, now: number): void {
+  const { table, settings } = stage
   if (isBinary) return connection.end(CloseCode.unsupportedData, 'binary frames are not accepted')
   if (data.length > settings.maxPayload) return connection.end(CloseCode.messageTooBig, 'message too big')
 
-  const now = clock.now()
   const wait = table.limit.take(connection, now)
   if (wait > 0) return refuseOverLimit(stage, connection, undefined, wait)
 

@@ -6,6 +6,9 @@ import { describeError, isServerFault } from './failure.js'
 import type { MessageDefinition } from './messages.js'
 import type { CallOutcomes } from './pipeline.js'
 
+/** Of a text in UTF-8, for each of its UTF-16 code units. */
+const MAX_BYTES_A_CHARACTER = 3
+
 /** Answers on its connection what the handler of a message returned or threw. */
 export function replyOutcomes(definitions: ReadonlyMap<string, MessageDefinition>, maxBytes: number): CallOutcomes<MessageCall> {
   return {
@@ -35,6 +38,7 @@ function encodeChecked(id: number, result: unknown, definition: MessageDefinitio
     throw Object.assign(new Error('the reply does not match its schema'), { issues: schema.issues(result) })
   }
   const frame = encodeReply(id, schema ? result : null)
+  if (frame.length * MAX_BYTES_A_CHARACTER <= maxBytes) return frame
   const bytes = Buffer.byteLength(frame)
   if (bytes > maxBytes) throw fail('FRAME_TOO_LARGE', [bytes, maxBytes])
   return frame

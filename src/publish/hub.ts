@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.js'
 import type { LiveConnection } from '../connection/live-connection.js'
 import type { ConnectionRegistry } from '../connection/registry.js'
+import { SharedFrame } from '../connection/shared-frame.js'
 import type { BusMessage, ForeignFrame, Target } from './bus.js'
 import type { EventEncoder } from './events.js'
 import type { Topics } from './topics.js'
@@ -96,10 +97,11 @@ function receiversOf(route: HubRoute, message: Exclude<BusMessage, { kind: 'disc
   return message.kind === 'publish' ? route.topics.of(message.topic) : route.registry.find(message.target)
 }
 
-function writeToAll(connections: Iterable<LiveConnection>, frame: Buffer): number {
+function writeToAll(connections: Iterable<LiveConnection>, payload: Buffer): number {
+  const frame = new SharedFrame(payload)
   let reached = 0
   for (const connection of connections) {
-    if (connection.write(frame)) reached++
+    if (connection.share(frame)) reached++
   }
   return reached
 }

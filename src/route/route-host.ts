@@ -62,8 +62,8 @@ export class RouteHost implements ConnectionHost {
     return this.table.frames
   }
 
-  receive(connection: LiveConnection, data: Buffer, isBinary: boolean): void {
-    receive(this, connection, data, isBinary)
+  receive(connection: LiveConnection, data: Buffer, isBinary: boolean, now: number): void {
+    receive(this, connection, data, isBinary, now)
   }
 
   encodeEvent(event: string, payload: unknown): Buffer {

@@ -64,7 +64,7 @@ export function openConnection(stage: OpenStage, socket: WebSocket, request: Fas
   stage.gate.settle(handshake)
   if (reply.raw.socket) reply.raw.detachSocket(reply.raw.socket)
   stage.sockets.delete(socket)
-  const connection = new LiveConnection(stage.host, socket, { ...admission, release })
+  const connection = new LiveConnection(stage.host, socket, handshake.socket, { ...admission, release })
   attach(socket, handshake.socket, connection)
   stage.host.registry.add(connection)
   connection.open()

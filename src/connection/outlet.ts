@@ -1,0 +1,75 @@
+import type { Duplex } from 'node:stream'
+import type { WebSocket } from 'ws'
+import type { Batch, SharedFrame } from './shared-frame.js'
+import { frameText } from './text-frame.js'
+import { afterLoop, afterRead } from './turn.js'
+
+const TEXT = { binary: false }
+/** More is not held back: what the system does not take then is for the limit on a slow reader to see. */
+const MAX_HELD_BYTES = 65_536
+
+/**
+ * Writes the frames of one connection, in their order. A write to a socket costs more than all else that is done for a small message,
+ * so what is written in one turn leaves together.
+ */
+export class Outlet {
+  readonly #socket: WebSocket
+  readonly #transport: Duplex
+  /** Frames go through `ws`, which compresses them one after the other, and never past it. */
+  readonly #isCompressed: boolean
+  /** Is what is written kept in the transport until the turn ends? So are the frames that `ws` writes itself, in their place. */
+  #isCorked = false
+  /** What is to be written before anything else. */
+  #batch: Batch | undefined
+
+  /** @param transport what the socket writes its bytes to */
+  constructor(socket: WebSocket, transport: Duplex) {
+    this.#socket = socket
+    this.#transport = transport
+    this.#isCompressed = socket.extensions !== ''
+  }
+
+  /** Bytes that the system has not taken yet. */
+  get unsentBytes(): number {
+    return this.#socket.bufferedAmount + (this.#batch?.length ?? 0)
+  }
+
+  /** Writes what one connection gets. It leaves as soon as all that was read with what it answers is handled. */
+  write(text: string): void {
+    this.#cork()
+    if (this.#isCompressed) this.#socket.send(text, TEXT)
+    else this.#transport.write(frameText(text))
+    if (this.#transport.writableLength > MAX_HELD_BYTES) this.release()
+  }
+
+  /** Writes what many get. It leaves when all that could be read is handled, as others may have something for the same many. */
+  share(frame: SharedFrame): void {
+    if (this.#isCompressed) return this.write(frame.payload.toString())
+    if (this.#isCorked) return void this.#transport.write(frame.bytes)
+    if (!this.#batch) afterLoop.add(this)
+    this.#batch = this.#batch ? this.#batch.followedBy(frame) : frame.batch
+    if (this.#batch.length > MAX_HELD_BYTES) this.release()
+  }
+
+  /** Lets out at once what is held back. */
+  release(): void {
+    if (this.#batch) this.#writeBatch(this.#batch)
+    if (!this.#isCorked) return
+    this.#isCorked = false
+    this.#transport.uncork()
+  }
+
+  #cork(): void {
+    if (this.#isCorked) return
+    this.#isCorked = true
+    this.#transport.cork()
+    afterRead.add(this)
+    if (this.#batch) this.#writeBatch(this.#batch)
+  }
+
+  /** Nothing may follow a close frame (RFC 6455, section 5.5.1), which `ws` may have written since. */
+  #writeBatch(batch: Batch): void {
+    this.#batch = undefined
+    if (this.#socket.readyState === this.#socket.OPEN) this.#transport.write(batch.bytes)
+  }
+}

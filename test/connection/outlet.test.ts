@@ -1,0 +1,250 @@
+import type { EventEmitter } from 'node:events'
+import fastifyJwt from '@fastify/jwt'
+import fastifyWebsocket from '@fastify/websocket'
+import Fastify from 'fastify'
+import t, { type Test } from 'tap'
+import Type from 'typebox'
+import { Batch, SharedFrame } from '../../src/connection/shared-frame.js'
+import { frameBytes, frameText } from '../../src/connection/text-frame.js'
+import { Turn } from '../../src/connection/turn.js'
+import { type Connection, defineContract, wsTicket } from '../../src/index.js'
+import { JWT_SECRET, ORIGIN } from '../fixtures/app.js'
+import { type Client, connect, type Frame, listen } from '../fixtures/client.js'
+import { closeFrame, messageFrame, Opcode, openRaw, parseFrame, type RawClient } from '../fixtures/frames.js'
+import { Written } from '../fixtures/written.js'
+
+const text = Type.Object({ text: Type.String() })
+const contract = defineContract({
+  messages: {
+    now: { payload: text, reply: text },
+    later: { payload: text, reply: text },
+    tell: { payload: text },
+    leave: { payload: text }
+  },
+  events: { news: text }
+})
+const PATH = '/frames'
+const BIG = 'x'.repeat(40_000)
+const plenty = { max: 1_000_000, timeWindow: 1000 }
+
+/** An app that tells `news` to all who are connected, and lets whoever offers it compress. */
+async function given(t: Test) {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(fastifyJwt, { secret: JWT_SECRET })
+  await app.register(fastifyWebsocket, { options: { perMessageDeflate: { threshold: 0 } } })
+  await app.register(wsTicket, { allowedOrigins: [ORIGIN], rateLimit: plenty, inFlight: 64 })
+  const route = app.wsRoute(PATH, {
+    contract,
+    handlers: {
+      now: ({ text }) => ({ text }),
+      later: async ({ text }) => ({ text: await text }),
+      tell: ({ text }) => tell(text),
+      leave({ text }, connection: Connection) {
+        tell(text)
+        connection.close(4000, 'left')
+      }
+    },
+    onOpen: (connection) => connection.subscribe('all')
+  })
+  const tell = (text: string) => void route.publish('all', 'news', { text })
+  const written = new Written(app)
+  await listen(app)
+  return { app, tell, written }
+}
+
+const told = ({ type, id, payload }: Frame) => `${id ?? type} ${Reflect.get(Object(payload), 'text')}`
+
+async function nextOf(client: Client | RawClient, count: number): Promise<string[]> {
+  const frames: string[] = []
+  while (frames.length < count) frames.push(told(await client.next()))
+  return frames
+}
+
+const message = (type: string, id: number, text = 'a') => messageFrame({ type, id, payload: { text } })
+
+for (const type of ['now', 'later']) {
+  t.test(`the replies to what was read at once are one write, whether handled ${type}`, async (t) => {
+    const { app, written } = await given(t)
+    const client = await openRaw(t, app, { path: PATH })
+    written.clear()
+    client.write(...Array.from({ length: 16 }, (_, id) => message(type, id, `${id}`)))
+    t.same(
+      await nextOf(client, 16),
+      Array.from({ length: 16 }, (_, id) => `${id} ${id}`)
+    )
+    t.equal(written.calls.length, 1)
+  })
+}
+
+t.test('what is published in one turn is one write for each connection, and put together once for all', async (t) => {
+  const { app, tell, written } = await given(t)
+  const clients = await Promise.all(
+    Array.from({ length: 20 }, (_, i) => openRaw(t, app, { path: PATH, request: { claims: { sub: `user ${i}` } } }))
+  )
+  for (const texts of [['one'], Array.from({ length: 8 }, (_, i) => `${i}`)]) {
+    written.clear()
+    for (const text of texts) tell(text)
+    t.equal(written.calls.length, 0, 'nothing leaves before the turn ends')
+    for (const client of clients)
+      t.same(
+        await nextOf(client, texts.length),
+        texts.map((text) => `news ${text}`)
+      )
+    t.equal(new Set(written.calls.map(({ socket }) => socket)).size, clients.length)
+    t.equal(written.calls.length, clients.length)
+    t.equal(new Set(written.calls.flatMap(({ chunks }) => chunks)).size, 1)
+  }
+})
+
+t.test('events and replies of one turn keep their order, with and without compression', async (t) => {
+  const { app, tell, written } = await given(t)
+  const raw = await openRaw(t, app, { path: PATH })
+  written.clear()
+  raw.write(message('now', 1, 'a'), message('tell', 2, 'b'), message('now', 3, 'c'), message('tell', 4, BIG))
+  t.same(await nextOf(raw, 6), ['1 a', 'news b', '2 undefined', '3 c', `news ${BIG}`, '4 undefined'])
+  t.equal(written.calls.length, 1)
+  raw.write(message('tell', 5, 'd'), message('now', 6, 'e'))
+  t.same(await nextOf(raw, 3), ['news d', '5 undefined', '6 e'])
+
+  const client = await connect(t, app, PATH)
+  await client.next()
+  t.match(client.socket.extensions, /permessage-deflate/)
+  const due: string[] = []
+  for (let id = 0; id < 20; id++) {
+    const text = id % 3 === 0 ? BIG : `${id}`
+    tell(text)
+    client.send({ type: 'tell', id, payload: { text } })
+    due.push(`news ${text}`, `${id} undefined`)
+  }
+  const frames = await nextOf(client, 60)
+  t.same(
+    frames.slice(0, 20),
+    due.filter((frame) => frame.startsWith('news')),
+    'first what was published before anything was read'
+  )
+  t.same(frames.slice(20), due)
+})
+
+t.test('H7 no more than 64 KiB are held back, so that a slow reader is told from a busy turn', async (t) => {
+  const { app, tell, written } = await given(t)
+  const client = await openRaw(t, app, { path: PATH })
+  written.clear()
+  const lengths: number[] = []
+  for (let i = 0; i < 4; i++) {
+    tell(BIG)
+    lengths.push(written.calls.length)
+  }
+  t.same(lengths, [0, 1, 1, 2])
+  t.equal((await nextOf(client, 4)).length, 4)
+  written.clear()
+  client.write(message('now', 1, BIG))
+  client.write(message('now', 2, BIG), message('now', 3, BIG))
+  t.same(
+    (await nextOf(client, 3)).map((frame) => frame.slice(0, 3)),
+    ['1 x', '2 x', '3 x']
+  )
+  t.ok(written.calls.length >= 2)
+})
+
+t.test('what was published comes before the close frame, and nothing behind it', async (t) => {
+  const { app } = await given(t)
+  const client = await openRaw(t, app, { path: PATH })
+  client.write(message('leave', 1, 'last'))
+  t.same(await nextOf(client, 1), ['news last'])
+  t.same(await client.closed, { code: 4000, reason: 'left' })
+  client.raw.socket.end(closeFrame(4000))
+  await client.raw.ended
+  t.same(
+    client.unread.map(({ opcode }) => opcode),
+    [Opcode.close]
+  )
+})
+
+t.test('a peer that says something and closes is answered in that order, and nothing follows the close frame', async (t) => {
+  const { app } = await given(t)
+  const client = await openRaw(t, app, { path: PATH })
+  client.write(message('now', 1, 'a'), message('later', 2, 'b'), closeFrame(1000))
+  t.same(await nextOf(client, 1), ['1 a'])
+  await client.raw.ended
+  t.same(
+    client.unread.map(({ opcode }) => opcode),
+    [Opcode.close]
+  )
+
+  const other = await openRaw(t, app, { path: PATH })
+  other.write(messageFrame({ type: 'tell', payload: { text: 'a' } }), closeFrame(1000))
+  await other.raw.ended
+  t.same(
+    other.unread.map(({ opcode }) => opcode),
+    [Opcode.close]
+  )
+})
+
+t.test('a connection adds no more listeners than these, and all connections have the same ones', async (t) => {
+  const { app } = await given(t)
+  const sockets: EventEmitter[][] = []
+  app.websocketServer.on('connection', (socket, { socket: transport }) => sockets.push([socket, transport]))
+  await openRaw(t, app, { path: PATH })
+  await openRaw(t, app, { path: PATH })
+  const [counts, others] = sockets.map((pair) => pair.map(countListeners))
+  // one of close is by ws, which keeps the list of its clients
+  t.same(counts, [
+    { close: 2, error: 1, message: 1, ping: 1, pong: 1 },
+    { close: 1, data: 2, end: 2, error: 1 }
+  ])
+  t.same(others, counts)
+  const [[one, oneTransport] = [], [two, twoTransport] = []] = sockets
+  for (const event of ['error', 'message', 'ping', 'pong']) t.equal(one?.listeners(event)[0], two?.listeners(event)[0], event)
+  t.ok(oneTransport?.listeners('data').every((listener, i) => listener === twoTransport?.listeners('data')[i]))
+})
+
+function countListeners(emitter: EventEmitter): Record<string, number> {
+  return Object.fromEntries(emitter.eventNames().map((name) => [String(name), emitter.listenerCount(name)]))
+}
+
+t.test('a frame says the length of its text in as few bytes as it takes', async (t) => {
+  const texts = ['', 'x'.repeat(125), 'x'.repeat(126), 'ä\u{1F600}'.repeat(30), 'x'.repeat(65_535), 'x'.repeat(65_536)]
+  const headers = [2, 2, 4, 4, 4, 10]
+  for (const [i, text] of texts.entries()) {
+    const bytes = frameText(text)
+    t.same(parseFrame(bytes), {
+      frame: { fin: true, rsv: 0, opcode: Opcode.text, masked: false, payload: Buffer.from(text) },
+      rest: Buffer.alloc(0)
+    })
+    t.equal(bytes.length - Buffer.byteLength(text), headers[i])
+    t.same(frameBytes(Buffer.from(text)), bytes)
+  }
+})
+
+t.test('connections that get the same frames in the same order share them', async (t) => {
+  const [a, b, c] = ['a', 'b', 'c'].map((text) => new SharedFrame(Buffer.from(text)))
+  if (!a || !b || !c) return
+  const all = a.batch.followedBy(b).followedBy(c)
+  t.equal(a.batch.followedBy(b).followedBy(c), all)
+  t.same(all.bytes, Buffer.concat([a.bytes, b.bytes, c.bytes]))
+  t.equal(all.bytes, all.bytes)
+  t.equal(all.length, all.bytes.length)
+  t.equal(a.batch.bytes, a.bytes)
+  const other = a.batch.followedBy(c)
+  t.not(other, a.batch.followedBy(b))
+  t.same(other.bytes, new Batch(c, new Batch(a)).bytes)
+})
+
+t.test('what is held back is let out once, also what comes while others are let out', async (t) => {
+  const ends: (() => void)[] = []
+  const released: string[] = []
+  const turn = new Turn((end) => ends.push(end))
+  const held = (name: string, then = () => {}) => ({
+    release() {
+      released.push(name)
+      then()
+    }
+  })
+  turn.add(held('a', () => turn.add(held('c'))))
+  turn.add(held('b'))
+  for (const end of ends) end()
+  t.same([ends.length, ...released], [1, 'a', 'b', 'c'])
+  turn.add(held('d'))
+  t.equal(ends.length, 2)
+})
