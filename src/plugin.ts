@@ -16,8 +16,8 @@ import { Publisher } from './publish/publisher.js'
 import { rememberSettings } from './registered.js'
 import { ipKeyOf, requestRate } from './request-rate/request-rate.js'
 import { declareRoute } from './route/declare-route.js'
-import type { FastifyRouteOptions } from './route/route-options.js'
-import type { RouteScope } from './route/route-scope.js'
+import type { RouteDefaults, RouteScope } from './route/route-scope.js'
+import { securityHeaders } from './route/security-headers.js'
 import { guardWebSocketRoutes, isTicketUpgrade } from './route/websocket-routes.js'
 import { statsOf } from './stats.js'
 import { canAuthenticate } from './ticket/authenticate.js'
@@ -80,20 +80,20 @@ function withoutRegisterOptions(options: object): object {
  * Registers what the app has not. None of it touches the app's other routes.
  * @returns what our own routes need of it
  */
-async function registerFoundations(app: FastifyInstance, settings: Settings, { rateStore }: Parts): Promise<FastifyRouteOptions> {
+async function registerFoundations(app: FastifyInstance, settings: Settings, { rateStore }: Parts): Promise<RouteDefaults> {
   if (!app.hasDecorator('websocketServer')) await app.register(fastifyWebsocket, { options: { maxPayload: settings.maxPayload } })
   if (!app.hasDecorator('createRateLimit')) {
     await app.register(fastifyRateLimit, { global: false, store: rateStore })
   }
   if (app.hasReplyDecorator('helmet')) return {}
   await app.register(fastifyHelmet, { global: false })
-  return { helmet: {} }
+  return { onSend: securityHeaders() }
 }
 
 interface ScopeParts {
   readonly hub: Hub
   readonly parts: Parts
-  readonly routeDefaults: FastifyRouteOptions
+  readonly routeDefaults: RouteDefaults
 }
 
 function createScope(app: FastifyInstance, settings: Settings, { hub, parts, routeDefaults }: ScopeParts): RouteScope {

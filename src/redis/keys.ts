@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /** The names of keys and channels: all under one prefix, and what comes from users only as a hash. */
 export class RedisKeys {
@@ -21,5 +21,5 @@ export class RedisKeys {
 
 /** What stands for a text in a key: 43 base64url characters of its SHA-256. */
 export function hashText(...texts: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(texts)).digest('base64url')
+  return hash('sha256', JSON.stringify(texts), 'base64url')
 }

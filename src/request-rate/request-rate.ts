@@ -10,9 +10,16 @@ export type RequestRate = (request: FastifyRequest) => Promise<void>
 
 /** The client's address as limits count it: IPv6 as its /64, mapped IPv4 as IPv4. */
 export function ipKeyOf(request: FastifyRequest): string {
+  const known = ipKeys.get(request)
+  if (known !== undefined) return known
   // a request whose socket is gone already has no address
-  return normalizeIP(String(request.ip))
+  const ipKey = normalizeIP(String(request.ip))
+  ipKeys.set(request, ipKey)
+  return ipKey
 }
+
+/** It is asked for several times, and takes long for IPv6. */
+const ipKeys = new WeakMap<FastifyRequest, string>()
 
 /**
  * A limit on HTTP requests, kept by @fastify/rate-limit in the store that the app gave it.

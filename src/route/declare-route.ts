@@ -35,7 +35,7 @@ export function declareRoute(app: FastifyInstance, scope: RouteScope, path: stri
   const route = {
     id,
     path,
-    fastify: { ...scope.routeDefaults, ...fastify },
+    fastify: fastify.helmet === undefined ? { ...scope.routeDefaults, ...fastify } : fastify,
     schema: own.schema ?? {},
     limits: scope.limits.ofRoute(caps, id),
     authorize: own.authorize ?? (() => undefined)

@@ -1,4 +1,4 @@
-import type { FastifyBaseLogger } from 'fastify'
+import type { FastifyBaseLogger, RouteShorthandOptions } from 'fastify'
 import type { WebSocket } from 'ws'
 import type { ConnectionLimits } from '../capacity/connection-limits.js'
 import type { CreateSharedLimit } from '../message/limit.js'
@@ -12,7 +12,9 @@ import type { TicketStore } from '../ticket/store.js'
 import type { UpgradeGate } from '../upgrade/gate.js'
 import type { DescribedRoute } from './described-route.js'
 import type { RouteHost } from './route-host.js'
-import type { FastifyRouteOptions } from './route-options.js'
+
+/** What Fastify is told of every route of ours. */
+export type RouteDefaults = Pick<RouteShorthandOptions, 'onSend'>
 
 /** What all routes of one registration of the plugin share. */
 export interface RouteScope {
@@ -30,8 +32,8 @@ export interface RouteScope {
   readonly issuePerUser: RequestRate
   readonly upgradePerIp: RequestRate
   readonly redeemStage: RedeemStage
-  /** What Fastify is told of every route, unless the route says otherwise. */
-  readonly routeDefaults: FastifyRouteOptions
+  /** For routes that do not say themselves what helmet is to do. */
+  readonly routeDefaults: RouteDefaults
   /** All sockets of @fastify/websocket. */
   readonly sockets: Set<WebSocket>
   readonly hosts: Set<RouteHost>

@@ -7,7 +7,7 @@ import { checkOrigin } from '../upgrade/origin.js'
 import { checkSecureChannel } from '../upgrade/secure-channel.js'
 import { before } from './hooks.js'
 import type { FastifyRouteOptions, RouteSchema } from './route-options.js'
-import type { RouteScope } from './route-scope.js'
+import type { RouteDefaults, RouteScope } from './route-scope.js'
 
 const BODY_LIMIT = 4096
 
@@ -15,7 +15,7 @@ const BODY_LIMIT = 4096
 export interface DeclaredRoute {
   readonly id: string
   readonly path: string
-  readonly fastify: FastifyRouteOptions
+  readonly fastify: FastifyRouteOptions & RouteDefaults
   readonly schema: RouteSchema<unknown>
   readonly limits: ConnectionLimits
   readonly authorize: IssueStage['authorize']

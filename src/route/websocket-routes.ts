@@ -48,10 +48,10 @@ export function guardWebSocketRoutes(app: FastifyInstance): void {
     const { [kStage]: stage } = marksOf(route.config)
     if (stage) redeemFirst(route, stage)
   })
-  app.addHook('onRequest', async (request, reply) => {
-    if (!request.ws) return
+  app.addHook('onRequest', (request, reply, done) => {
+    if (!request.ws) return done()
     reply.header('connection', 'close')
-    if (!isWebSocketRoute(request, marked.has(app.server))) throw fail('NO_WEBSOCKET_ROUTE')
+    done(isWebSocketRoute(request, marked.has(app.server)) ? undefined : fail('NO_WEBSOCKET_ROUTE'))
   })
 }
 

@@ -22,16 +22,18 @@ export class AppServer {
   readonly #verifyClient: VerifyClient | undefined
   /** What the app said of our upgrades, for the server, which asks again. */
   readonly #verdicts = new WeakMap<IncomingMessage, Verdict>()
-  /** A server of the same kind that opens nothing, to see whether the app's would. */
-  readonly #rehearsal: WebSocketServer
+  /** A server of the same kind that opens nothing, to see whether the app's would; undefined where it looks at nothing that we have not. */
+  readonly #rehearsal: WebSocketServer | undefined
   readonly #sound = new WeakSet<IncomingMessage>()
 
   constructor(server: WebSocketServer) {
     const { options } = server
     const { verifyClient, handleProtocols, path, maxPayload, perMessageDeflate } = options
-    this.#rehearsal = Reflect.construct(server.constructor, [
-      { noServer: true, clientTracking: false, path, maxPayload, perMessageDeflate, verifyClient: this.#passed }
-    ])
+    if (perMessageDeflate || path) {
+      this.#rehearsal = Reflect.construct(server.constructor, [
+        { noServer: true, clientTracking: false, path, maxPayload, perMessageDeflate, verifyClient: this.#passed }
+      ])
+    }
     this.#verifyClient = verifyClient
     if (verifyClient) options.verifyClient = (info, answer) => this.#answer(verifyClient, info, answer)
     if (!handleProtocols) return
@@ -40,6 +42,7 @@ export class AppServer {
 
   /** Would the app's server find nothing wrong with this handshake, such as extensions that are not acceptable? */
   isSound(request: IncomingMessage): boolean {
+    if (!this.#rehearsal) return true
     this.#rehearsal.handleUpgrade(request, new PassThrough(), NOTHING, nobody)
     return this.#sound.has(request)
   }

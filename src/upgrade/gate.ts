@@ -1,4 +1,5 @@
 import { IncomingMessage, type Server, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.js'
 import { fail, type TicketError } from '../errors.js'
@@ -182,16 +183,17 @@ export class UpgradeGate {
   }
 }
 
+/** Answers nothing; a socket that owes a response does not take it. */
+const probe = new ServerResponse(new IncomingMessage(new Socket()))
+
 /**
  * Is an earlier request on this connection still unanswered? Nothing may be written before its answer, and no honest
  * client sends an upgrade by then: it would not know which protocol the next bytes are in (RFC 9112, section 9.3.2).
  */
 function owesResponse(request: IncomingMessage): boolean {
-  const { socket } = request
-  const response = new ServerResponse(request)
   try {
-    Reflect.apply(response.assignSocket, response, [socket])
-    Reflect.apply(response.detachSocket, response, [socket])
+    Reflect.apply(probe.assignSocket, probe, [request.socket])
+    Reflect.apply(probe.detachSocket, probe, [request.socket])
     return false
   } catch {
     return true

@@ -42,6 +42,8 @@ export async function redeemAndUpgrade(
   const admission = (await stage.server.isWelcome(request.raw)) ? await admit(stage, request, handshake) : undefined
   if (!handshake.isPending) return reply.hijack()
   if (admission) openings.set(request, { admission, handshake, reply })
+  // the 101 and the first frames go out in one write
+  handshake.socket.cork()
   try {
     upgrade()
   } catch (error) {
@@ -49,6 +51,7 @@ export async function redeemAndUpgrade(
     throw error
   } finally {
     openings.delete(request)
+    handshake.socket.uncork()
   }
   return reply
 }
