@@ -5,12 +5,23 @@ import { Book } from './book.js'
 import type { Part } from './compare.js'
 import { echo } from './echo.js'
 import { fanOut } from './fan-out.js'
+import { growth } from './growth.js'
+import { handshake } from './handshake.js'
 import { judge } from './judge.js'
+import { memory } from './memory.js'
 import { redisLimit } from './redis-limit.js'
 import { redisRedeem } from './redis-redeem.js'
 import { table } from './table.js'
 
-const PARTS: Readonly<Record<string, Part>> = { echo, 'fan-out': fanOut, 'redis-redeem': redisRedeem, 'redis-limit': redisLimit }
+const PARTS: Readonly<Record<string, Part>> = {
+  echo,
+  'fan-out': fanOut,
+  handshake,
+  memory,
+  growth,
+  'redis-redeem': redisRedeem,
+  'redis-limit': redisLimit
+}
 
 const asked = process.argv.slice(2).filter((argument) => argument !== '--write')
 const unknown = asked.find((name) => !chosen(name).length)

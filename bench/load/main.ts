@@ -2,6 +2,7 @@
 import { answer, tell } from '../answer.js'
 import { Client } from './client.js'
 import { type EchoAsked, echo } from './echo.js'
+import { type HandshakesAsked, handshakes } from './handshakes.js'
 import { Readers } from './readers.js'
 import { type Wire, wireOf } from './wires.js'
 
@@ -15,6 +16,7 @@ interface Group {
 }
 
 const groups = new Map<number, Group>()
+const held: Client[] = []
 let opened = 0
 
 function groupOf(group: number): Group {
@@ -37,6 +39,9 @@ answer(
       groups.set(opened, { wire, clients })
       return { group: opened++ }
     },
+    handshakes: (asked: HandshakesAsked) => handshakes(asked),
+    /** Opens connections that do nothing, and stay open until this process ends. */
+    hold: (asked: HandshakesAsked) => handshakes(asked, (client) => held.push(client)),
     echo({ group, ...asked }: EchoAsked & { group: number }) {
       const { wire, clients } = groupOf(group)
       return echo(wire, clients, asked)
