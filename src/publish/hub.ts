@@ -2,7 +2,7 @@ import type { Clock } from '../clock.js'
 import type { LiveConnection } from '../connection/live-connection.js'
 import type { ConnectionRegistry } from '../connection/registry.js'
 import { SharedFrame } from '../connection/shared-frame.js'
-import type { BusMessage, ForeignFrame, Target } from './bus.js'
+import type { BusMessage, DisconnectMessage, EventMessage, ForeignFrame, Target } from './bus.js'
 import type { EventEncoder } from './events.js'
 import type { Topics } from './topics.js'
 
@@ -78,7 +78,7 @@ export class Hub {
     }
   }
 
-  #disconnect({ route, target, code, reason }: Extract<BusMessage, { kind: 'disconnect' }>): number {
+  #disconnect({ route, target, code, reason }: DisconnectMessage): number {
     this.#remember(target)
     const routes = [...this.#routes.values()].filter(({ id }) => route === null || id === route)
     const connections = routes.flatMap(({ registry }) => registry.find(target)).filter(({ isEnding }) => !isEnding)
@@ -93,7 +93,7 @@ export class Hub {
   }
 }
 
-function receiversOf(route: HubRoute, message: Exclude<BusMessage, { kind: 'disconnect' }> | ForeignFrame): Iterable<LiveConnection> {
+function receiversOf(route: HubRoute, message: EventMessage | ForeignFrame): Iterable<LiveConnection> {
   return message.kind === 'publish' ? route.topics.of(message.topic) : route.registry.find(message.target)
 }
 

@@ -157,8 +157,8 @@ function disconnect(
     code: checkCloseCode(code),
     reason: 'disconnected by the server'
   } as const
-  const disconnected = bus.post(message)
-  const done = Promise.all([voidTickets(store, target), bus.whenKept()]).then(
+  const { disconnected, kept } = bus.disconnect(message)
+  const done = Promise.all([voidTickets(store, target), kept]).then(
     ([ticketsVoided]) => ({ disconnected, ticketsVoided }),
     (cause) => {
       throw fail('UNAVAILABLE', [], { retryAfterMs: 1000, cause })

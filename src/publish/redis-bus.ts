@@ -7,7 +7,7 @@ import { hashText } from '../redis/keys.js'
 import type { RedisLink } from '../redis/link.js'
 import { openPubSub } from '../redis/open-pub-sub.js'
 import type { PubSub } from '../redis/pub-sub.js'
-import type { Bus, BusMessage } from './bus.js'
+import type { Bus, BusMessage, Disconnecting, DisconnectMessage, EventMessage } from './bus.js'
 import { BusEncoder, decodeBusMessage, type WireMessage } from './bus-message.js'
 import { Confirmations } from './confirmations.js'
 import { DisconnectLog } from './disconnect-log.js'
@@ -51,7 +51,6 @@ export class RedisBus implements Bus, Ticking {
   readonly #lines: ReturnType<typeof sampledLines>
   readonly #disconnects: DisconnectLog
   #catchingUp: Promise<void> | undefined
-  #kept = HERE
   #checkAt = Number.NEGATIVE_INFINITY
   #isClosed = false
 
@@ -80,15 +79,20 @@ export class RedisBus implements Bus, Ticking {
     await this.#catchUp()
   }
 
-  post(message: BusMessage): number {
+  post(message: EventMessage): number {
     const reached = this.#hub.deliver(message)
-    if (message.kind === 'disconnect') this.#kept = HERE
-    if (!this.#isClosed && !isOnlyHere(message, reached)) this.#publish(message)
+    if (this.#isForOthers(message, reached)) this.#publish(message, this.#encoder.encode(message))
     return reached
   }
 
-  whenKept(): Promise<void> {
-    return this.#kept
+  disconnect(message: DisconnectMessage): Disconnecting {
+    const disconnected = this.#hub.deliver(message)
+    if (!this.#isForOthers(message, disconnected)) return { disconnected, kept: HERE }
+    const text = this.#encoder.encode(message)
+    const kept = this.#disconnects.add(text)
+    kept.catch(this.#lost)
+    this.#publish(message, text)
+    return { disconnected, kept }
   }
 
   listen(route: string, topic: string): Promise<void> {
@@ -131,18 +135,18 @@ export class RedisBus implements Bus, Ticking {
     return this.#link.keys.of(...this.#database, 'topic', hashText(route, topic))
   }
 
-  #publish(message: BusMessage): void {
+  #publish(message: BusMessage, text: string): void {
     const channel = message.kind === 'publish' ? this.#channelOf(message) : this.#control
-    const text = this.#encoder.encode(message)
-    const lost = (error: unknown) => this.#lines.lost.add(failureOf(error).code)
-    if (message.kind === 'disconnect') this.#keep(text).catch(lost)
-    this.#pubSub.publish(channel, text).catch(lost)
+    this.#pubSub.publish(channel, text).catch(this.#lost)
   }
 
-  #keep(text: string): Promise<void> {
-    this.#kept = this.#disconnects.add(text)
-    return this.#kept
+  /** A connection that was found on this node is on no other. */
+  #isForOthers(message: BusMessage, reached: number): boolean {
+    const isOnlyHere = reached > 0 && message.kind !== 'publish' && 'connection' in message.target
+    return !this.#isClosed && !isOnlyHere
   }
+
+  readonly #lost = (error: unknown): void => this.#lines.lost.add(failureOf(error).code)
 
   /** Does what was not heard. Where Redis fails, the next time. Never rejects. */
   #catchUp(): Promise<void> {
@@ -196,11 +200,6 @@ export class RedisBus implements Bus, Ticking {
 
 function verdict(isDelivered: boolean): string | undefined {
   return isDelivered ? undefined : 'no event of the contract'
-}
-
-/** A connection that was found on this node is on no other. */
-function isOnlyHere(message: BusMessage, reached: number): boolean {
-  return reached > 0 && message.kind !== 'publish' && 'connection' in message.target
 }
 
 function sampledLines(clock: Clock, log: FastifyBaseLogger) {

@@ -30,7 +30,7 @@ if (needs(t, 'redis-server')) {
     const [clock, one, two] = await openTwo(t, server.port)
     two.link.subscriber.disconnect()
     two.link.connection.disconnect()
-    t.equal(one.bus.post({ ...disconnect, target: { user: 'ann' } }), 1)
+    t.equal(one.bus.disconnect({ ...disconnect, target: { user: 'ann' } }).disconnected, 1)
     await server.until(/^1$/, 'xlen', LOG)
     clock.advance(CHECK_MS)
     two.redisBus.tick(clock.now())
@@ -48,7 +48,7 @@ if (needs(t, 'redis-server')) {
     // the start tries out what it may do
     await server.cli('config', 'resetstat')
     const [countOfOne, countOfTwo] = [countDeliveries(one.hub), countDeliveries(two.hub)]
-    one.bus.post({ ...disconnect, target: { user: 'ann' } })
+    one.bus.disconnect({ ...disconnect, target: { user: 'ann' } })
     await two.ann.client.closed
     for (let round = 0; round < 4; round++) {
       clock.advance(CHECK_MS)

@@ -191,8 +191,8 @@ if (needs(t, 'redis-server')) {
     t.same(await nextTexts(two.own, 1), ['you'])
     t.equal(await countPublished(server), 1)
     const disconnect = { kind: 'disconnect', route: null, code: 4403, reason: '' } as const
-    t.equal(one.bus.post({ ...disconnect, target: { connection: one.own.id } }), 1)
-    t.equal(one.bus.post({ ...disconnect, target: { connection: two.own.id } }), 0)
+    t.equal(one.bus.disconnect({ ...disconnect, target: { connection: one.own.id } }).disconnected, 1)
+    t.equal(one.bus.disconnect({ ...disconnect, target: { connection: two.own.id } }).disconnected, 0)
     t.match(await one.own.client.closed, { code: 4403 })
     t.match(await two.own.client.closed, { code: 4403 })
     t.equal(await countPublished(server), 2)
@@ -207,7 +207,7 @@ if (needs(t, 'redis-server')) {
     t.same(channels, ['app:test:control', 'app:test:db3:control', 'test:control', 'test:db3:control'])
     const disconnect = { kind: 'disconnect', route: null, code: 4403, reason: '' } as const
     for (const node of [one, two, three]) publish(node, 'room', 'mine')
-    one.bus.post({ ...disconnect, target: { user: 'ann' } })
+    one.bus.disconnect({ ...disconnect, target: { user: 'ann' } })
     await one.ann.client.closed
     for (const node of [one, two, three]) {
       t.same(await nextTexts(node.own, 1), ['mine'])

@@ -9,7 +9,9 @@ import fastifyJwt from '@fastify/jwt'
 import type { FastifyServerOptions } from 'fastify'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
+import { systemClock } from '../../src/clock.js'
 import { wsTicket } from '../../src/index.js'
+import { gateOf } from '../../src/upgrade/gate.js'
 import { buildApp, JWT_SECRET, ORIGIN } from '../fixtures/app.js'
 import { listen } from '../fixtures/client.js'
 import { connectRaw, RawSocket, requestBytes } from '../fixtures/raw-socket.js'
@@ -89,6 +91,28 @@ t.test('E10 what has a body, and asks for something else than a WebSocket, is no
   ] as const) {
     t.equal(isUpgrade({ headers: { upgrade, ...headers } }), expected, `${upgrade} ${JSON.stringify(headers)}`)
   }
+})
+
+t.test('E10 what the owner of the server takes for no upgrade is none for us', async (t) => {
+  const app = await buildApp(t)
+  const asked: [unknown, string][] = []
+  Reflect.set(app.server, 'shouldUpgradeCallback', function (this: unknown, { headers }: { headers: { upgrade: string } }) {
+    asked.push([this, headers.upgrade])
+    return headers.upgrade === 'websocket'
+  })
+  await app.ready()
+  // as where the plugin is registered in a second scope
+  gateOf(app.server, systemClock, { maxPendingHandshakes: 1, handshakeTimeoutMs: 5000, maxHeaders: 100 }).takeOver()
+  const isUpgrade: (request: { headers: Record<string, string> }) => boolean = Reflect.get(app.server, 'shouldUpgradeCallback')
+  t.equal(isUpgrade({ headers: { upgrade: 'websocket' } }), true)
+  t.equal(isUpgrade({ headers: { upgrade: 'h2c' } }), false)
+  t.equal(isUpgrade({ headers: { upgrade: 'other', 'content-length': '2' } }), false)
+  t.strictSame(
+    asked.map(([, upgrade]) => upgrade),
+    ['websocket', 'h2c'],
+    'once each'
+  )
+  t.ok(asked.every(([server]) => server === app.server))
 })
 
 async function certificate(): Promise<{ key: string; cert: string }> {
