@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { type Clock, systemClock } from './clock.js'
 import { fail } from './errors.js'
+import type { TraceMessage } from './metrics/trace.js'
 import { callable, duration, durationOrOff, flag, optionParser, secretSuchThat, suchThat, toMs, whole } from './option-schema.js'
 import { isRedisClient, type RedisClient } from './redis/client.js'
 import { isSerializedOrigin } from './serialized-origin.js'
@@ -138,6 +139,8 @@ const pluginShape = Type.Object(
     redisReplicas: whole(0, 10, 0),
     /** Where the time is taken from; for tests. Default: the machine's clocks. */
     clock: Type.Optional(callable<Clock>('a clock', ['now', 'wall', 'every'])),
+    /** Runs around each handler, for tracing: `({ route, type, connection }, handle) => handle()`. */
+    traceMessage: Type.Optional(callable<TraceMessage>('a function that calls its second argument and returns what that returns')),
     ...capFields,
     ...connectionFields
   },
@@ -223,6 +226,7 @@ export interface Settings {
   readonly redisTimeoutMs: number
   readonly redisReplicas: number
   readonly clock: Clock
+  readonly traceMessage: TraceMessage | undefined
   readonly caps: ConnectionCaps
   readonly maxPayload: number
   /** What routes inherit. */
@@ -268,6 +272,7 @@ export function parseOptions(options: unknown): Settings {
     redisTimeoutMs: toMs(given.redisTimeout),
     redisReplicas: given.redisReplicas,
     clock: given.clock ?? systemClock,
+    traceMessage: given.traceMessage,
     caps: capSettings(given),
     maxPayload: given.maxPayload,
     routeDefaults: pickRouteOptions(given)

@@ -117,7 +117,7 @@ function createScope(app: FastifyInstance, settings: Settings, { hub, parts, rou
       log: app.log,
       replayed(connection) {
         if (settings.replay === 'log') return
-        bus.post({
+        bus.disconnect({
           kind: 'disconnect',
           route: null,
           target: { connection },

@@ -38,7 +38,7 @@ t.test('every option stands in the README, with its default and what is allowed'
   const withDefault = [...named].filter((name) => /^(\d|'|\{|\[|false)/.test(literal(rowOf(name)[2])))
   t.same(
     names.filter((name) => !withDefault.includes(name)),
-    ['allowedOrigins', 'authenticate', 'userId', 'store', 'redis', 'clock']
+    ['allowedOrigins', 'authenticate', 'userId', 'store', 'redis', 'clock', 'traceMessage']
   )
   const written = Object.fromEntries(withDefault.map((name) => [name, runInNewContext(`(${literal(rowOf(name)[2])})`)]))
   t.same(effectOf(written), effectOf({}), 'the defaults as written are the defaults')

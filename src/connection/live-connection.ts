@@ -4,7 +4,7 @@ import type { WebSocket } from 'ws'
 import type { Clock } from '../clock.js'
 import { fail } from '../errors.js'
 import { logFailure } from '../log-failure.js'
-import type { MessageCall } from '../message/connection.js'
+import type { MessageCall } from '../message/call.js'
 import type { LimitedConnection, MessageLimit } from '../message/limit.js'
 import type { Pipeline } from '../message/pipeline.js'
 import type { ConnectionSettings } from '../options.js'
@@ -60,6 +60,15 @@ export interface ConnectionHost {
 /** `draining` finishes what runs and takes nothing new; `closing` waits for the peer's close frame. */
 type State = 'opening' | 'open' | 'draining' | 'closing' | 'closed'
 
+/** What an honest client of good health does not get. */
+const ABUSE: ReadonlySet<number> = new Set([
+  CloseCode.unsupportedData,
+  CloseCode.messageTooBig,
+  CloseCode.slowConsumer,
+  CloseCode.badMessages,
+  CloseCode.ticketReplayed,
+  CloseCode.limitsExceeded
+])
 const DONE = Promise.resolve()
 const NO_TOPICS: ReadonlySet<string> = new Set()
 
@@ -122,6 +131,11 @@ export class LiveConnection implements Connection, LimitedConnection {
 
   get context(): unknown {
     return this.#context
+  }
+
+  /** All that went over its socket. */
+  get bytes(): { readonly received: number; readonly sent: number } {
+    return this.#outlet.bytes
   }
 
   get topics(): ReadonlySet<string> {
@@ -208,6 +222,7 @@ export class LiveConnection implements Connection, LimitedConnection {
   /** Closes with any code of the protocol; the peer has `closeTimeoutMs` to answer. */
   end(code: number, reason: string): void {
     if (this.isEnding) return
+    if (ABUSE.has(code)) this.log.info({ closeCode: code, reason }, 'a connection is closed for what its client did')
     this.#closeCode = code
     this.#closeReason = fitReason(reason)
     this.#startClosing()

@@ -29,6 +29,11 @@ export class Outlet {
     this.#isCompressed = socket.extensions !== ''
   }
 
+  /** All that went over the transport since it was opened; 0 where it does not say, as without a network. */
+  get bytes(): { readonly received: number; readonly sent: number } {
+    return { received: countOf(this.#transport, 'bytesRead'), sent: countOf(this.#transport, 'bytesWritten') }
+  }
+
   /** Bytes that the system has not taken yet. */
   get unsentBytes(): number {
     return this.#socket.bufferedAmount + (this.#batch?.length ?? 0)
@@ -72,4 +77,9 @@ export class Outlet {
     this.#batch = undefined
     if (this.#socket.readyState === this.#socket.OPEN) this.#transport.write(batch.bytes)
   }
+}
+
+function countOf(transport: Duplex, name: 'bytesRead' | 'bytesWritten'): number {
+  const count: unknown = Reflect.get(transport, name)
+  return typeof count === 'number' ? count : 0
 }

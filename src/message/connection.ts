@@ -1,9 +1,11 @@
 import type { FastifyBaseLogger } from 'fastify'
+import type { MessageCall } from './call.js'
 import type { LimitedConnection } from './limit.js'
-import type { Pipeline, Runnable } from './pipeline.js'
+import type { Pipeline } from './pipeline.js'
 
 /** What messages need of the connection that they came by. */
 export interface MessageConnection extends LimitedConnection {
+  readonly id: string
   readonly log: FastifyBaseLogger
   readonly pipeline: Pipeline<MessageCall>
   /** Is its session still on? Closes it where it has run out. */
@@ -12,11 +14,4 @@ export interface MessageConnection extends LimitedConnection {
   write(frame: string): boolean
   /** Closes the connection; afterwards nothing is written. */
   end(code: number, reason: string): void
-}
-
-/** A message that has passed all checks, on its way through its handler. */
-export interface MessageCall extends Runnable {
-  readonly id: number | undefined
-  readonly type: string
-  readonly connection: MessageConnection
 }

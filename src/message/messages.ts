@@ -1,8 +1,11 @@
 import type { Contract } from '../contract.js'
 import { fail } from '../errors.js'
+import type { MessageMetrics } from '../metrics/message-metrics.js'
+import type { RouteMetrics } from '../metrics/route-metrics.js'
+import type { TraceMessage } from '../metrics/trace.js'
 import { show } from '../option-schema.js'
 import { type ConnectionSettings, parseRate, type RateSettings } from '../options.js'
-import { CONTROL_PREFIX } from '../protocol.js'
+import { CONTROL_PREFIX, ControlType } from '../protocol.js'
 import type { MessageConnection } from './connection.js'
 import { ConnectionLimit, type CreateSharedLimit, type LimitScope, type MessageLimit, type SweptLimit } from './limit.js'
 import { compileSchema, looksLikeSchema, type Validator } from './schema.js'
@@ -14,6 +17,7 @@ export interface MessageDefinition {
   readonly limit: MessageLimit | undefined
   /** What the limit was made from. */
   readonly rate?: TypeRate | undefined
+  readonly metrics: MessageMetrics
   handle(payload: unknown, connection: MessageConnection): unknown
 }
 
@@ -39,6 +43,9 @@ export interface MessageTable {
   /** Lines in the log about bad messages, and about messages that could not be checked. */
   readonly badLines: MessageLimit
   readonly faultLines: MessageLimit
+  readonly pings: MessageMetrics
+  /** Frames that are no message of the contract. */
+  readonly unknown: MessageMetrics
   /** The limits among these whose state outlives connections. */
   readonly swept: readonly SweptLimit[]
 }
@@ -49,18 +56,21 @@ const ONE_LINE = { max: 1, timeWindowMs: 60_000, burst: 1 }
 /** A handler of whatever contract, as it comes from the route's options. */
 type AnyHandler = (payload: never, connection: never) => unknown
 
+/** What the messages of a route are compiled with. */
+export interface CompileOptions {
+  readonly settings: ConnectionSettings
+  readonly createSharedLimit: CreateSharedLimit
+  readonly metrics: RouteMetrics
+  readonly traceMessage: TraceMessage | undefined
+}
+
 /**
  * Compiles a contract and its handlers.
  * @throws FST_WS_TICKET_INVALID_CONTRACT, FST_WS_TICKET_INVALID_OPTION
  */
-export function compileMessages(
-  route: string,
-  contract: Contract,
-  handlers: object,
-  settings: ConnectionSettings,
-  createSharedLimit: CreateSharedLimit
-): MessageTable {
-  const compiler = new MessageCompiler(route, createSharedLimit)
+export function compileMessages(route: string, contract: Contract, handlers: object, options: CompileOptions): MessageTable {
+  const { settings, metrics } = options
+  const compiler = new MessageCompiler(route, options)
   const limit = compiler.connectionLimit(settings.rateLimit)
   const violations = compiler.connectionLimit(settings.limitViolations)
   const badMessages = compiler.connectionLimit(settings.badMessages)
@@ -74,18 +84,19 @@ export function compileMessages(
   })
   const events = Object.entries(contract.events).map(([type, schema]) => [type, compiler.schema(type, schema)] as const)
   const limits = { limit, violations, badMessages, frames, refreshes, badLines, faultLines, swept: compiler.swept }
-  return { definitions: new Map(definitions), events: new Map(events), ...limits }
+  const others = { pings: metrics.messages(ControlType.ping), unknown: metrics.messages('$unknown') }
+  return { definitions: new Map(definitions), events: new Map(events), ...limits, ...others }
 }
 
 class MessageCompiler {
   readonly swept: SweptLimit[] = []
   readonly #route: string
-  readonly #createSharedLimit: CreateSharedLimit
+  readonly #options: CompileOptions
   #connectionLimits = 0
 
-  constructor(route: string, createSharedLimit: CreateSharedLimit) {
+  constructor(route: string, options: CompileOptions) {
     this.#route = route
-    this.#createSharedLimit = createSharedLimit
+    this.#options = options
   }
 
   checkNames(contract: Contract, handlers: object): void {
@@ -109,7 +120,16 @@ class MessageCompiler {
       reply: reply === undefined ? undefined : this.schema(`${type}, reply`, reply),
       rate,
       limit: rate && this.#typeLimit(type, rate),
-      handle: (payload, connection) => Reflect.apply(handler, undefined, [payload, connection])
+      metrics: this.#options.metrics.messages(type),
+      handle: this.#traced(type, (payload, connection) => Reflect.apply(handler, undefined, [payload, connection]))
+    }
+  }
+
+  #traced(type: string, handle: MessageDefinition['handle']): MessageDefinition['handle'] {
+    const { traceMessage } = this.#options
+    if (!traceMessage) return handle
+    return (payload, connection) => {
+      return traceMessage({ route: this.#route, type, connection: connection.id }, () => handle(payload, connection))
     }
   }
 
@@ -139,7 +159,7 @@ class MessageCompiler {
 
   #typeLimit(type: string, { per, ...rate }: TypeRate): MessageLimit {
     if (per === 'connection') return this.connectionLimit(rate)
-    const limit = this.#createSharedLimit(rate, per, `${this.#route} ${type}`)
+    const limit = this.#options.createSharedLimit(rate, per, `${this.#route} ${type}`)
     this.swept.push(limit)
     return limit
   }

@@ -1,7 +1,10 @@
 import type { Clock } from '../clock.js'
 import { codeOf, fail } from '../errors.js'
 import { logFailure } from '../log-failure.js'
+import type { MessageMetrics } from '../metrics/message-metrics.js'
+import { outcomeOf } from '../metrics/outcome.js'
 import { type ClientFrame, CloseCode, ControlType, encodeError, encodeReply } from '../protocol.js'
+import { MessageCall } from './call.js'
 import type { MessageConnection } from './connection.js'
 import { checkEnvelope, salvageId } from './envelope.js'
 import { describeError } from './failure.js'
@@ -23,10 +26,10 @@ export function receive(stage: ReceiveStage, connection: MessageConnection, data
   if (data.length > settings.maxPayload) return connection.end(CloseCode.messageTooBig, 'message too big')
 
   const wait = table.limit.take(connection, now)
-  if (wait > 0) return refuseOverLimit(stage, connection, undefined, wait)
+  if (wait > 0) return refuseOverLimit(stage, connection, { metrics: table.unknown, id: undefined }, wait)
 
   const frame = decode(data, settings.maxDepth)
-  if ('error' in frame) return refuseBad(stage, connection, frame.id, frame.error)
+  if ('error' in frame) return refuseBad(stage, connection, { metrics: table.unknown, id: frame.id }, frame.error)
   try {
     dispatch(stage, connection, frame, now)
   } catch (error) {
@@ -34,28 +37,30 @@ export function receive(stage: ReceiveStage, connection: MessageConnection, data
     if (isLine(stage, connection, stage.table.faultLines)) {
       logFailure(connection.log, error, 'a message could not be checked; more are not logged for a minute', { type: frame.type })
     }
-    answer(connection, frame.id, error)
+    refuse(connection, { metrics: table.definitions.get(frame.type)?.metrics ?? table.unknown, id: frame.id }, error)
   }
 }
 
 /** A message without a payload is one with nothing in it. */
-function dispatch(stage: ReceiveStage, connection: MessageConnection, { type, id, payload = {} }: ClientFrame, now: number): void {
-  if (type === ControlType.ping) return answerPing(connection, id)
+function dispatch(stage: ReceiveStage, connection: MessageConnection, frame: ClientFrame, now: number): void {
+  const { type, id, payload = {} } = frame
+  if (type === ControlType.ping) return answerPing(stage, connection, id)
 
   const definition = stage.table.definitions.get(type)
-  if (!definition) return refuseBad(stage, connection, id, fail('UNKNOWN_TYPE'))
+  if (!definition) return refuseBad(stage, connection, { metrics: stage.table.unknown, id }, fail('UNKNOWN_TYPE'))
 
   const wait = definition.limit?.take(connection, now) ?? 0
-  if (wait > 0) return refuseOverLimit(stage, connection, id, wait)
+  if (wait > 0) return refuseOverLimit(stage, connection, { metrics: definition.metrics, id }, wait)
 
   if (!definition.payload.check(payload)) return refusePayload(stage, connection, id, definition, payload)
 
-  const call = { id, type, connection, run: () => definition.handle(payload, connection) }
-  if (!connection.pipeline.accept(call)) answer(connection, id, fail('TOO_MANY_IN_FLIGHT'))
+  const call = new MessageCall(frame, payload, definition, connection, stage.clock)
+  if (!connection.pipeline.accept(call)) refuse(connection, { metrics: definition.metrics, id }, fail('TOO_MANY_IN_FLIGHT'))
 }
 
 /** At once, past the messages that wait: pages can not see the pings of RFC 6455, and ask in this way whether anybody is there. */
-function answerPing(connection: MessageConnection, id: number | undefined): void {
+function answerPing({ table }: ReceiveStage, connection: MessageConnection, id: number | undefined): void {
+  table.pings.ended('ok')
   if (id !== undefined) connection.write(encodeReply(id, null))
 }
 
@@ -70,16 +75,22 @@ function decode(data: Buffer, maxDepth: number): ClientFrame | { error: unknown;
   }
 }
 
-function refuseOverLimit(stage: ReceiveStage, connection: MessageConnection, id: number | undefined, retryAfterMs: number): void {
-  answer(connection, id, fail('RATE_LIMITED', [], { retryAfterMs }))
+/** A message that is not handled: how it is counted, and the id to answer with. */
+interface Refused {
+  readonly metrics: MessageMetrics
+  readonly id: number | undefined
+}
+
+function refuseOverLimit(stage: ReceiveStage, connection: MessageConnection, refused: Refused, retryAfterMs: number): void {
+  refuse(connection, refused, fail('RATE_LIMITED', [], { retryAfterMs }))
   const isOver = stage.table.violations.take(connection, stage.clock.now()) > 0
   if (isOver) connection.end(CloseCode.limitsExceeded, 'limits exceeded too often')
 }
 
 /** Counts first, since to explain costs more than to check. */
-function refuseBad(stage: ReceiveStage, connection: MessageConnection, id: number | undefined, error: unknown): void {
-  if (isOneBadTooMany(stage, connection, describeError(error).code)) return
-  answer(connection, id, error)
+function refuseBad(stage: ReceiveStage, connection: MessageConnection, refused: Refused, error: unknown): void {
+  if (isOneBadTooMany(stage, connection, refused, describeError(error))) return
+  refuse(connection, refused, error)
 }
 
 function refusePayload(
@@ -89,23 +100,34 @@ function refusePayload(
   definition: MessageDefinition,
   payload: unknown
 ): void {
-  if (isOneBadTooMany(stage, connection, codeOf('INVALID_PAYLOAD'))) return
-  answer(connection, id, fail('INVALID_PAYLOAD', [], { errors: definition.payload.issues(payload) }))
+  const refused = { metrics: definition.metrics, id }
+  if (isOneBadTooMany(stage, connection, refused, { code: codeOf('INVALID_PAYLOAD') })) return
+  refuse(connection, refused, fail('INVALID_PAYLOAD', [], { errors: definition.payload.issues(payload) }))
 }
 
-function isOneBadTooMany(stage: ReceiveStage, connection: MessageConnection, code: string): boolean {
+function isOneBadTooMany(
+  stage: ReceiveStage,
+  connection: MessageConnection,
+  { metrics }: Refused,
+  error: { readonly code: string }
+): boolean {
+  const { code } = error
   if (isLine(stage, connection, stage.table.badLines)) {
     connection.log.info({ code }, 'a bad message; more are not logged for a minute')
   }
   const isOver = stage.table.badMessages.take(connection, stage.clock.now()) > 0
-  if (isOver) connection.end(CloseCode.badMessages, 'too many bad messages')
-  return isOver
+  if (!isOver) return false
+  metrics.ended(outcomeOf(error))
+  connection.end(CloseCode.badMessages, 'too many bad messages')
+  return true
 }
 
 function isLine(stage: ReceiveStage, connection: MessageConnection, lines: MessageLimit): boolean {
   return lines.take(connection, stage.clock.now()) === 0
 }
 
-function answer(connection: MessageConnection, id: number | undefined, error: unknown): void {
-  connection.write(encodeError(id, describeError(error)))
+function refuse(connection: MessageConnection, { metrics, id }: Refused, error: unknown): void {
+  const told = describeError(error)
+  metrics.ended(outcomeOf(told))
+  connection.write(encodeError(id, told))
 }

@@ -1,7 +1,8 @@
 import { fail } from '../errors.js'
 import { logFailure } from '../log-failure.js'
+import { outcomeOf } from '../metrics/outcome.js'
 import { encodeError, encodeReply } from '../protocol.js'
-import type { MessageCall } from './connection.js'
+import type { MessageCall } from './call.js'
 import { describeError, isServerFault } from './failure.js'
 import type { MessageDefinition } from './messages.js'
 import type { CallOutcomes } from './pipeline.js'
@@ -10,13 +11,13 @@ import type { CallOutcomes } from './pipeline.js'
 const MAX_BYTES_A_CHARACTER = 3
 
 /** Answers on its connection what the handler of a message returned or threw. */
-export function replyOutcomes(definitions: ReadonlyMap<string, MessageDefinition>, maxBytes: number): CallOutcomes<MessageCall> {
+export function replyOutcomes(maxBytes: number): CallOutcomes<MessageCall> {
   return {
     mayBegin: ({ connection }) => connection.isInSession(),
     succeeded(call, result) {
-      if (call.id === undefined) return
       try {
-        call.connection.write(encodeChecked(call.id, result, definitions.get(call.type), maxBytes))
+        if (call.id !== undefined) call.connection.write(encodeChecked(call.id, result, call.definition, maxBytes))
+        call.ended('ok')
       } catch (error) {
         answerFailure(call, error)
       }
@@ -26,14 +27,17 @@ export function replyOutcomes(definitions: ReadonlyMap<string, MessageDefinition
   }
 }
 
-function answerFailure({ connection, id, type }: MessageCall, error: unknown): void {
+function answerFailure(call: MessageCall, error: unknown): void {
+  const { connection, id, type } = call
   if (isServerFault(error)) logFailure(connection.log, error, 'a message could not be handled', { type })
-  connection.write(encodeError(id, describeError(error)))
+  const told = describeError(error)
+  call.ended(outcomeOf(told))
+  connection.write(encodeError(id, told))
 }
 
 /** @throws Error for a reply that does not match its schema, is circular, or too large */
-function encodeChecked(id: number, result: unknown, definition: MessageDefinition | undefined, maxBytes: number): string {
-  const schema = definition?.reply
+function encodeChecked(id: number, result: unknown, definition: MessageDefinition, maxBytes: number): string {
+  const schema = definition.reply
   if (schema && !schema.check(result)) {
     throw Object.assign(new Error('the reply does not match its schema'), { issues: schema.issues(result) })
   }

@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import { fail } from '../errors.js'
-import { compileMessages, type MessageTable } from '../message/messages.js'
+import { type CompileOptions, compileMessages, type MessageTable } from '../message/messages.js'
+import { RouteMetrics } from '../metrics/route-metrics.js'
 import { show } from '../option-schema.js'
-import { type ConnectionSettings, parseRouteLimits } from '../options.js'
+import { parseRouteLimits } from '../options.js'
 import { ControlType } from '../protocol.js'
 import { RoutePublisher } from '../publish/publisher.js'
 import { refreshMessage } from './refresh.js'
@@ -23,14 +24,16 @@ export function declareRoute(app: FastifyInstance, scope: RouteScope, path: stri
   checkSchema(address, own.schema)
   const { connection, caps } = parseRouteLimits(address, scope.settings, limits)
   const id = withConstraints(address, fastify.constraints)
+  const metrics = new RouteMetrics(scope.publisher, id)
   const host = new RouteHost({
     id,
     settings: connection,
     clock: scope.settings.clock,
     log: app.log,
-    table: messageTable(id, own, connection, scope),
+    table: messageTable(id, own, scope, { settings: connection, metrics }),
     hooks: own,
-    bus: scope.bus
+    bus: scope.bus,
+    metrics
   })
   const route = {
     id,
@@ -38,6 +41,7 @@ export function declareRoute(app: FastifyInstance, scope: RouteScope, path: stri
     fastify: fastify.helmet === undefined ? { ...scope.routeDefaults, ...fastify } : fastify,
     schema: own.schema ?? {},
     limits: scope.limits.ofRoute(caps, id),
+    metrics,
     authorize: own.authorize ?? (() => undefined)
   }
   declareTicketRoute(app, scope, route)
@@ -74,15 +78,17 @@ function withConstraints(address: string, constraints: object | undefined): stri
 function messageTable(
   id: string,
   { contract, handlers }: SplitOptions['own'],
-  settings: ConnectionSettings,
-  scope: RouteScope
+  scope: RouteScope,
+  { settings, metrics }: Pick<CompileOptions, 'settings' | 'metrics'>
 ): MessageTable {
   if (!isObject(contract) || !isObject(contract.messages) || !isObject(contract.events)) {
     throw fail('INVALID_CONTRACT', [id, 'contract is missing; give what defineContract returns'])
   }
   if (!isObject(handlers)) throw fail('INVALID_CONTRACT', [id, 'handlers is missing; give an object with a handler for each message'])
-  const table = compileMessages(id, contract, handlers, settings, scope.createSharedLimit)
-  const definitions = new Map(table.definitions).set(ControlType.refresh, refreshMessage(scope.redeemStage, id, table.refreshes))
+  const { createSharedLimit, redeemStage } = scope
+  const { traceMessage } = scope.settings
+  const table = compileMessages(id, contract, handlers, { settings, createSharedLimit, metrics, traceMessage })
+  const definitions = new Map(table.definitions).set(ControlType.refresh, refreshMessage({ ...redeemStage, metrics }, id, table.refreshes))
   return { ...table, definitions }
 }
 

@@ -4,6 +4,7 @@ import { fail } from '../errors.js'
 import type { MessageLimit } from '../message/limit.js'
 import type { MessageDefinition } from '../message/messages.js'
 import { compileSchema } from '../message/schema.js'
+import { ControlType } from '../protocol.js'
 import { type RedeemStage, redeem } from '../ticket/redeem.js'
 
 const payloadShape = Type.Object({ ticket: Type.String() }, { additionalProperties: false })
@@ -18,6 +19,7 @@ export function refreshMessage(stage: RedeemStage, route: string, limit: Message
     payload: compileSchema(payloadShape),
     reply: compileSchema(replyShape),
     limit,
+    metrics: stage.metrics.messages(ControlType.refresh),
     async handle(payload, connection: LiveConnection) {
       const presented = {
         ticket: ticketIn(payload),

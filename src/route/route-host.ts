@@ -3,12 +3,13 @@ import type { Clock } from '../clock.js'
 import type { ConnectionHost, LiveConnection } from '../connection/live-connection.js'
 import { ConnectionRegistry } from '../connection/registry.js'
 import { logFailure } from '../log-failure.js'
-import type { MessageCall } from '../message/connection.js'
+import type { MessageCall } from '../message/call.js'
 import type { MessageLimit } from '../message/limit.js'
 import type { MessageTable } from '../message/messages.js'
 import { Pipeline } from '../message/pipeline.js'
 import { receive } from '../message/receive.js'
 import { replyOutcomes } from '../message/reply.js'
+import type { RouteMetrics } from '../metrics/route-metrics.js'
 import type { ConnectionSettings } from '../options.js'
 import type { Bus } from '../publish/bus.js'
 import { EventEncoder } from '../publish/events.js'
@@ -29,6 +30,7 @@ export interface RouteHostOptions {
   readonly table: MessageTable
   readonly hooks: LifeCycleHooks
   readonly bus: Bus
+  readonly metrics: RouteMetrics
 }
 
 /** One route's connections, topics and messages: what all of its connections share. */
@@ -38,6 +40,7 @@ export class RouteHost implements ConnectionHost {
   readonly clock: Clock
   readonly log: FastifyBaseLogger
   readonly table: MessageTable
+  readonly metrics: RouteMetrics
   readonly events: EventEncoder
   readonly topics = new Topics<LiveConnection>()
   readonly registry = new ConnectionRegistry()
@@ -46,16 +49,17 @@ export class RouteHost implements ConnectionHost {
   readonly #closing = new RunningHooks()
   readonly #outcomes: ReturnType<typeof replyOutcomes>
 
-  constructor({ id, settings, clock, log, table, hooks, bus }: RouteHostOptions) {
+  constructor({ id, settings, clock, log, table, hooks, bus, metrics }: RouteHostOptions) {
     this.id = id
     this.settings = settings
     this.clock = clock
     this.log = log
     this.table = table
+    this.metrics = metrics
     this.events = new EventEncoder(table.events, settings.maxBuffered)
     this.#hooks = hooks
     this.#bus = bus
-    this.#outcomes = replyOutcomes(table.definitions, settings.maxBuffered)
+    this.#outcomes = replyOutcomes(settings.maxBuffered)
   }
 
   get frameLimit(): MessageLimit {
@@ -90,6 +94,7 @@ export class RouteHost implements ConnectionHost {
 
   closed(connection: LiveConnection, code: number, reason: string): void {
     this.registry.remove(connection)
+    this.metrics.connectionClosed(code, connection.bytes)
     void this.#closing.run(() => this.#runOnClose(connection, code, reason))
   }
 

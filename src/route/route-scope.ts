@@ -31,7 +31,7 @@ export interface RouteScope {
   readonly issuePerIp: RequestRate
   readonly issuePerUser: RequestRate
   readonly upgradePerIp: RequestRate
-  readonly redeemStage: RedeemStage
+  readonly redeemStage: Omit<RedeemStage, 'metrics'>
   /** For routes that do not say themselves what helmet is to do. */
   readonly routeDefaults: RouteDefaults
   /** All sockets of @fastify/websocket. */

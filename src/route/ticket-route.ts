@@ -1,5 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ConnectionLimits } from '../capacity/connection-limits.js'
+import { noting, tellAnswers } from '../metrics/answers.js'
+import type { RouteMetrics } from '../metrics/route-metrics.js'
 import { setDeadline } from '../ticket/deadline.js'
 import { checkBody, checkCaller, fillEmptyBody, type IssueStage, issue } from '../ticket/issue.js'
 import { ticketSchema } from '../ticket/ticket-schema.js'
@@ -18,6 +20,7 @@ export interface DeclaredRoute {
   readonly fastify: FastifyRouteOptions & RouteDefaults
   readonly schema: RouteSchema<unknown>
   readonly limits: ConnectionLimits
+  readonly metrics: RouteMetrics
   readonly authorize: IssueStage['authorize']
 }
 
@@ -45,10 +48,11 @@ export function declareTicketRoute(app: FastifyInstance, scope: RouteScope, rout
     schema: { ...ticketSchema, ...route.schema },
     onRequest: before(async (request: FastifyRequest, reply: FastifyReply) => {
       setDeadline(reply, scope.settings)
-      await checkCaller(stage, request)
+      await noting(request, () => checkCaller(stage, request))
     }, route.fastify.onRequest),
     preParsing: before(fillEmptyBody, route.fastify.preParsing),
-    preValidation: before(checkBody, route.fastify.preValidation),
-    handler: (request, reply) => issue(stage, request, reply)
+    preValidation: before((request: FastifyRequest) => noting(request, () => checkBody(request)), route.fastify.preValidation),
+    onResponse: tellAnswers((outcome) => route.metrics.ticketAnswered(outcome), 'issued'),
+    handler: (request, reply) => noting(request, () => issue(stage, request, reply))
   })
 }

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { noting, tellAnswers } from '../metrics/answers.js'
 import { checkUpgrade } from '../upgrade/admit.js'
 import { appServerOf } from '../upgrade/app-server.js'
 import { type OpenStage, openConnection } from '../upgrade/open.js'
@@ -14,6 +15,7 @@ export function declareUpgradeRoute(app: FastifyInstance, scope: RouteScope, rou
   const stage: OpenStage = {
     ...scope.redeemStage,
     route: route.id,
+    metrics: route.metrics,
     settings: scope.settings,
     gate: scope.gate,
     limits: route.limits,
@@ -34,7 +36,8 @@ export function declareUpgradeRoute(app: FastifyInstance, scope: RouteScope, rou
     config: withStage(route.fastify.config, stage),
     schema: { hide: true, ...(params ? { params } : {}), ...(querystring && { querystring }), ...(headers && { headers }) },
     logSerializers: { req: redactingSerializer(app.log) },
-    onRequest: before(async (request: FastifyRequest) => checkUpgrade(stage, request), route.fastify.onRequest),
+    onRequest: before((request: FastifyRequest) => noting(request, () => checkUpgrade(stage, request)), route.fastify.onRequest),
+    onResponse: tellAnswers((outcome) => route.metrics.handshakeEnded(outcome), 'answered'),
     websocket: true,
     handler: (socket, request) => openConnection(stage, socket, request)
   })

@@ -25,6 +25,7 @@ export class MemoryTicketStore implements TicketStore {
   /** The hashes of each user's unused tickets. */
   readonly #unused = new Map<string, Set<string>>()
   readonly #stopSweeping: () => void
+  #expired = 0
 
   constructor(options: MemoryStoreOptions) {
     this.#options = options
@@ -66,6 +67,10 @@ export class MemoryTicketStore implements TicketStore {
     return this.#entries.size
   }
 
+  expired(): number {
+    return this.#expired
+  }
+
   async close(): Promise<void> {
     this.#stopSweeping()
     this.#entries.clear()
@@ -93,6 +98,8 @@ export class MemoryTicketStore implements TicketStore {
     for (const [hash, entry] of this.#entries) {
       if (entry.expiresAt > now) continue
       this.#entries.delete(hash)
+      if (entry.usedBy !== undefined) continue
+      this.#expired++
       this.#removeUnused(entry.record.userId, hash)
     }
   }

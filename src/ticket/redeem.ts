@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { codeOf, fail } from '../errors.js'
 import { logFailure } from '../log-failure.js'
+import type { RouteMetrics } from '../metrics/route-metrics.js'
 import type { FindOutcome, TicketRecord, TicketStore } from './store.js'
 import { isFindOutcome } from './store-answer.js'
 import { hashTicket, isTicketFormat } from './ticket.js'
@@ -22,6 +23,7 @@ export interface Presented {
 export interface RedeemStage {
   readonly store: TicketStore
   readonly log: FastifyBaseLogger
+  readonly metrics: RouteMetrics
   /** A ticket was used again; `connection` is the one that used it first. */
   replayed(connection: string, record: TicketRecord): void
 }
@@ -38,21 +40,28 @@ export async function redeem(
   presented: Presented,
   beforeUse: (record: TicketRecord) => unknown
 ): Promise<TicketRecord> {
-  if (!isTicketFormat(presented.ticket)) throw fail('INVALID_TICKET')
+  if (!isTicketFormat(presented.ticket)) throw refusal(stage)
   const hash = hashTicket(presented.ticket)
   const found = liveRecord(stage, await ask(stage, () => stage.store.find(hash)))
-  if (!isFor(found, presented)) throw fail('INVALID_TICKET')
+  if (!isFor(found, presented)) throw refusal(stage)
   await beforeUse(found)
   const used = liveRecord(stage, await ask(stage, () => stage.store.redeem(hash, presented.connection)))
   // what was used is what was looked at, or the store is broken
   if (!isFor(used, presented) || used.userId !== found.userId) throw broken(stage, new Error('the ticket store answered another ticket'))
+  stage.metrics.ticketPresented('redeemed')
   return used
 }
 
 function liveRecord(stage: RedeemStage, found: FindOutcome): TicketRecord {
   if (found.outcome === 'live') return found.record
-  if (found.outcome === 'used') reportReplay(stage, found.usedBy, found.record)
-  throw fail('INVALID_TICKET')
+  if (found.outcome !== 'used') throw refusal(stage)
+  reportReplay(stage, found.usedBy, found.record)
+  throw refusal(stage, 'replayed')
+}
+
+function refusal({ metrics }: RedeemStage, outcome: 'refused' | 'replayed' = 'refused'): Error {
+  metrics.ticketPresented(outcome)
+  return fail('INVALID_TICKET')
 }
 
 function reportReplay(stage: RedeemStage, usedBy: string, record: TicketRecord): void {

@@ -55,6 +55,9 @@ export interface TicketStore {
   /** How many tickets are kept here, used ones included; for `stats()`. */
   size(): number
 
+  /** How many tickets have expired unused since the start; for `stats()`. A store that can't know has none of it. */
+  expired?(): number
+
   /** Ends the store with the app. */
   close(): Promise<void>
 }

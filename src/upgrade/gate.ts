@@ -3,6 +3,8 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.js'
 import { fail, type TicketError } from '../errors.js'
+import { channels, type HandshakeEvent } from '../metrics/events.js'
+import { Tally } from '../metrics/tally.js'
 import { handBack } from './hand-back.js'
 import { findHandshakeFault, Handshake, isUpgrade, mentionsWebSocket } from './handshake.js'
 import { completeInjected } from './injected.js'
@@ -28,9 +30,12 @@ export class UpgradeGate {
   readonly #clock: Clock
   #settings: GateSettings
   #listeners: UpgradeListener[] = []
+  #ownersDecision: (request: IncomingMessage) => boolean = () => true
   #isClosing = false
   #stopRounds: (() => void) | undefined
   readonly #pending = new Set<Handshake>()
+  /** Handshakes that were over before a route answered them. */
+  readonly #ended = new Tally()
   readonly #byRequest = new WeakMap<IncomingMessage, Handshake>()
 
   constructor(server: Server, clock: Clock, settings: GateSettings) {
@@ -41,6 +46,11 @@ export class UpgradeGate {
 
   get pending(): number {
     return this.#pending.size
+  }
+
+  /** How many handshakes were over before a route answered them: `abandoned` by the client, or refused, by code. */
+  get ended(): Readonly<Record<string, number>> {
+    return this.#ended.snapshot()
   }
 
   /** Takes smaller limits over; a server has one gate, whose limits are the smallest that were asked for. */
@@ -61,8 +71,7 @@ export class UpgradeGate {
     }
     this.#server.removeAllListeners('upgrade')
     this.#server.on('upgrade', this.#onUpgrade)
-    // asked by Node 22.21, 24.9 and later; Node 20 does not know it
-    Reflect.set(this.#server, 'shouldUpgradeCallback', isUpgrade)
+    this.#decideUpgrades()
   }
 
   /** The handshake of a request that is still under way; undefined for every other request. */
@@ -93,6 +102,16 @@ export class UpgradeGate {
     this.#stopRounds?.()
     this.#stopRounds = undefined
   }
+
+  /** Node 22.21, 24.9 and later ask the server what to take for an upgrade; what its owner says to that still holds. */
+  #decideUpgrades(): void {
+    const before: unknown = Reflect.get(this.#server, 'shouldUpgradeCallback')
+    if (before === this.#shouldUpgrade) return
+    if (typeof before === 'function') this.#ownersDecision = (request) => Boolean(Reflect.apply(before, this.#server, [request]))
+    Reflect.set(this.#server, 'shouldUpgradeCallback', this.#shouldUpgrade)
+  }
+
+  readonly #shouldUpgrade = (request: IncomingMessage): boolean => isUpgrade(request) && this.#ownersDecision(request)
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     if (!(request instanceof IncomingMessage)) completeInjected(request, socket)
@@ -145,6 +164,7 @@ export class UpgradeGate {
   #refuse(handshake: Handshake, error: TicketError): void {
     handshake.state = 'refused'
     refuseSocket(handshake.socket, error)
+    this.#tell(error.code)
   }
 
   /** Who reads from the socket has taken it over; what is answered otherwise is a refusal, and over. */
@@ -168,7 +188,14 @@ export class UpgradeGate {
     }
   }
 
+  #tell(outcome: string): void {
+    this.#ended.add(outcome)
+    const event: HandshakeEvent = { source: undefined, route: undefined, outcome }
+    channels.handshake.publish(event)
+  }
+
   readonly #closed = (handshake: Handshake): void => {
+    if (handshake.state === 'pending' && !handshake.isAnswered) this.#tell('abandoned')
     this.#forget(handshake)
     handshake.release()
   }

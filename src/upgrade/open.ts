@@ -4,6 +4,7 @@ import { attach } from '../connection/attach.js'
 import { type ConnectionHost, LiveConnection } from '../connection/live-connection.js'
 import type { ConnectionRegistry } from '../connection/registry.js'
 import { fail } from '../errors.js'
+import { noting } from '../metrics/answers.js'
 import { type AdmitStage, type Admitted, admit } from './admit.js'
 import type { AppServer } from './app-server.js'
 import type { Handshake } from './handshake.js'
@@ -39,7 +40,7 @@ export async function redeemAndUpgrade(
   if (!handshake) return reply.hijack()
   if (!stage.server.isSound(request.raw)) throw fail('BAD_HANDSHAKE', ['its Sec-WebSocket-Extensions are not acceptable'])
   // what the app refuses is answered by its own server, as without us
-  const admission = (await stage.server.isWelcome(request.raw)) ? await admit(stage, request, handshake) : undefined
+  const admission = (await stage.server.isWelcome(request.raw)) ? await noting(request, () => admit(stage, request, handshake)) : undefined
   if (!handshake.isPending) return reply.hijack()
   if (admission) openings.set(request, { admission, handshake, reply })
   // the 101 and the first frames go out in one write
@@ -70,5 +71,6 @@ export function openConnection(stage: OpenStage, socket: WebSocket, request: Fas
   const connection = new LiveConnection(stage.host, socket, handshake.socket, { ...admission, release })
   attach(socket, handshake.socket, connection)
   stage.host.registry.add(connection)
+  stage.metrics.handshakeEnded('opened')
   connection.open()
 }

@@ -4,6 +4,7 @@ import Type from 'typebox'
 import { defineContract } from '../../src/contract.js'
 import { localSharedLimit } from '../../src/message/limit.js'
 import { compileMessages, type MessageTable } from '../../src/message/messages.js'
+import { RouteMetrics } from '../../src/metrics/route-metrics.js'
 import { parseOptions, parseRouteLimits } from '../../src/options.js'
 import { buildApp } from '../fixtures/app.js'
 
@@ -15,7 +16,9 @@ const handlers = { say: handler, note: handler }
 /** Compiles as a route does, whatever is given for a contract and for handlers. */
 function compile(given: unknown, givenHandlers: object): MessageTable {
   const { connection } = parseRouteLimits('/chat', parseOptions({ allowedOrigins: ['https://a.example'] }), {})
-  return Reflect.apply(compileMessages, undefined, ['/chat', given, givenHandlers, connection, localSharedLimit])
+  const metrics = new RouteMetrics({}, '/chat')
+  const options = { settings: connection, createSharedLimit: localSharedLimit, metrics, traceMessage: undefined }
+  return Reflect.apply(compileMessages, undefined, ['/chat', given, givenHandlers, options])
 }
 
 t.test('a contract becomes a table of its messages and events', async (t) => {

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { RouteMetrics } from '../../src/metrics/route-metrics.js'
 import { MemoryTicketStore } from '../../src/ticket/memory-store.js'
 import { type Presented, type RedeemStage, redeem } from '../../src/ticket/redeem.js'
 import type { TicketRecord, TicketStore } from '../../src/ticket/store.js'
@@ -31,7 +32,12 @@ async function buildStage(t: Parameters<typeof buildApp>[0], record: Partial<Tic
     close: () => memory.close(),
     ...broken
   }
-  const stage: RedeemStage = { store, log: app.log, replayed: (connection) => void replays.push(connection) }
+  const stage: RedeemStage = {
+    store,
+    log: app.log,
+    metrics: new RouteMetrics({}, '/chat'),
+    replayed: (connection) => void replays.push(connection)
+  }
   const presented: Presented = {
     ticket,
     route: '/chat',

@@ -1,0 +1,92 @@
+import type { FastifyInstance } from 'fastify'
+import { isPromiseLike } from '../promise-like.js'
+import { FAMILIES, HANDLER_SECONDS, type Sample } from './families.js'
+import { tellHandlerTimes } from './handler-times.js'
+import { outcomeOf } from './outcome.js'
+import type { TraceMessage } from './trace.js'
+
+interface ObservableInstrument {
+  addCallback(callback: (result: { observe(value: number, attributes: Sample['labels']): void }) => void): void
+  removeCallback(callback: (result: { observe(value: number, attributes: Sample['labels']): void }) => void): void
+}
+
+/** What is needed of a meter of OpenTelemetry. */
+export interface Meter {
+  createObservableCounter(name: string, options: { description: string }): ObservableInstrument
+  createObservableGauge(name: string, options: { description: string }): ObservableInstrument
+  createHistogram(
+    name: string,
+    options: { description: string; unit: string }
+  ): { record(value: number, attributes: Sample['labels']): void }
+}
+
+/**
+ * Shows the metrics of an app through OpenTelemetry. Call it after the plugin is registered and before the app is ready.
+ *
+ * @example collectOpenTelemetry(app, metrics.getMeter('my-app'))
+ * @see https://opentelemetry.io/docs/languages/js/instrumentation/#metrics
+ */
+export function collectOpenTelemetry(app: FastifyInstance, meter: Meter, { prefix = 'ws_ticket.' }: { prefix?: string } = {}): void {
+  for (const { name, help, kind, read } of FAMILIES) {
+    const options = { description: help }
+    // the kind says what a counter's name ends in for Prometheus
+    const plain = prefix + name.replace(/_total$/, '')
+    const instrument = kind === 'gauge' ? meter.createObservableGauge(plain, options) : meter.createObservableCounter(plain, options)
+    const observe: Parameters<typeof instrument.addCallback>[0] = (result) => {
+      for (const { labels, value } of read(app.wsTicket.stats())) result.observe(value, labels)
+    }
+    instrument.addCallback(observe)
+    app.addHook('onClose', async () => instrument.removeCallback(observe))
+  }
+  const { name, help } = HANDLER_SECONDS
+  const histogram = meter.createHistogram(prefix + name.replace(/_seconds$/, '.duration'), { description: help, unit: 's' })
+  tellHandlerTimes(app, (seconds, labels) => histogram.record(seconds, labels))
+}
+
+interface Span {
+  setAttribute(key: string, value: string): unknown
+  setStatus(status: { code: number }): unknown
+  end(): void
+}
+
+/** What is needed of a tracer of OpenTelemetry. */
+export interface Tracer {
+  startActiveSpan<T>(name: string, options: { kind: number; attributes: Record<string, string> }, run: (span: Span) => T): T
+}
+
+/** SpanKind.SERVER and SpanStatusCode.ERROR of OpenTelemetry's API, which is not loaded for two numbers. */
+const SERVER = 1
+const ERROR = 2
+
+/**
+ * For the option `traceMessage`: makes a span of each handler, the parent of whatever the handler does. An error shows as the code or
+ * status that the client is told, never with its text.
+ *
+ * @example app.register(wsTicket, { …, traceMessage: traceOpenTelemetry(trace.getTracer('my-app')) })
+ */
+export function traceOpenTelemetry(tracer: Tracer): TraceMessage {
+  return ({ route, type, connection }, handle) => {
+    const attributes = { 'ws_ticket.route': route, 'ws_ticket.type': type, 'ws_ticket.connection': connection }
+    return tracer.startActiveSpan(`${route} ${type}`, { kind: SERVER, attributes }, (span) => endWith(span, handle))
+  }
+}
+
+function endWith(span: Span, handle: () => unknown): unknown {
+  const succeeded = (value: unknown) => {
+    span.end()
+    return value
+  }
+  const failed = (error: unknown): never => {
+    span.setAttribute('error.type', outcomeOf(error))
+    span.setStatus({ code: ERROR })
+    span.end()
+    throw error
+  }
+  let result: unknown
+  try {
+    result = handle()
+  } catch (error) {
+    return failed(error)
+  }
+  return isPromiseLike(result) ? Promise.resolve(result).then(succeeded, failed) : succeeded(result)
+}

@@ -1,0 +1,76 @@
+import type { FastifyInstance } from 'fastify'
+import { FAMILIES, HANDLER_SECONDS, type Sample } from './families.js'
+import { tellHandlerTimes } from './handler-times.js'
+import { BUCKETS_S } from './histogram.js'
+
+interface MetricOptions<Register> {
+  name: string
+  help: string
+  labelNames: string[]
+  registers?: Register[]
+  collect?: () => void
+}
+
+/** What is needed of prom-client. */
+export interface PromClient<Register> {
+  readonly Counter: new (options: MetricOptions<Register>) => { reset(): void; inc(labels: Sample['labels'], value: number): void }
+  readonly Gauge: new (options: MetricOptions<Register>) => { reset(): void; set(labels: Sample['labels'], value: number): void }
+  readonly Histogram: new (
+    options: MetricOptions<Register> & { buckets: number[] }
+  ) => {
+    observe(labels: Sample['labels'], value: number): void
+  }
+}
+
+export interface PrometheusOptions<Register> {
+  /** The registry to add to. Default: prom-client's own. */
+  register?: Register
+  /** What all names begin with. Default `ws_ticket_`. */
+  prefix?: string
+}
+
+/**
+ * Shows the metrics of an app through prom-client. Call it after the plugin is registered and before the app is ready.
+ *
+ * @example collectPrometheus(app, promClient)
+ * @see https://github.com/siimon/prom-client
+ */
+export function collectPrometheus<Register>(
+  app: FastifyInstance,
+  client: PromClient<Register>,
+  { register, prefix = 'ws_ticket_' }: PrometheusOptions<Register> = {}
+): void {
+  const optionsOf = ({ name, help, labels }: { name: string; help: string; labels: readonly string[] }) => ({
+    name: prefix + name,
+    help,
+    labelNames: [...labels],
+    ...(register !== undefined && { registers: [register] })
+  })
+  for (const family of FAMILIES) {
+    const read = () => family.read(app.wsTicket.stats())
+    if (family.kind === 'gauge') showGauge(client, optionsOf(family), read)
+    else showCounter(client, optionsOf(family), read)
+  }
+  const histogram = new client.Histogram({ ...optionsOf(HANDLER_SECONDS), buckets: [...BUCKETS_S] })
+  tellHandlerTimes(app, (seconds, labels) => histogram.observe(labels, seconds))
+}
+
+function showGauge<Register>({ Gauge }: PromClient<Register>, options: MetricOptions<Register>, read: () => Sample[]): void {
+  const metric = new Gauge({
+    ...options,
+    collect() {
+      for (const { labels, value } of read()) metric.set(labels, value)
+    }
+  })
+}
+
+/** The app's own numbers are the truth; what was shown the last time is forgotten. */
+function showCounter<Register>({ Counter }: PromClient<Register>, options: MetricOptions<Register>, read: () => Sample[]): void {
+  const metric = new Counter({
+    ...options,
+    collect() {
+      metric.reset()
+      for (const { labels, value } of read()) metric.inc(labels, value)
+    }
+  })
+}

@@ -1,0 +1,97 @@
+import { type CloseEvent, channels, type HandshakeEvent, type RedemptionEvent, type TicketEvent } from './events.js'
+import { MessageMetrics, type MessageTotals } from './message-metrics.js'
+import { Tally } from './tally.js'
+
+export interface Bytes {
+  readonly received: number
+  readonly sent: number
+}
+
+/** What has happened on a route of this node since it started. Each record is by outcome or code; what never came is not in it. */
+export interface RouteTotals {
+  /** Requests for a ticket: `issued`, or why not. */
+  readonly tickets: Readonly<Record<string, number>>
+  /** Tickets that were presented: `redeemed`, `replayed`, `refused`. */
+  readonly redemptions: Readonly<Record<string, number>>
+  /** Upgrades: `opened`, or why not. */
+  readonly handshakes: Readonly<Record<string, number>>
+  /** Bytes on the sockets of its connections since they opened, frames and all. */
+  readonly bytes: Bytes
+  /** Messages by their type. */
+  readonly messages: Readonly<Record<string, MessageTotals>>
+  /** Connections that were closed, by close code; 1013 are slow readers. Codes that no client of ours sends are `other`. */
+  readonly closes: Readonly<Record<string, number>>
+}
+
+/** The codes of RFC 6455 and this protocol's; of the app's own there may be a thousand. */
+const isKnownCode = (code: number) => (code >= 1000 && code <= 1015) || (code >= 4400 && code <= 4429)
+
+/** Counts what happens on one route, and tells whoever listens. */
+export class RouteMetrics {
+  readonly #source: object
+  readonly #route: string
+  readonly #tickets = new Tally()
+  readonly #redemptions = new Tally<RedemptionEvent['outcome']>()
+  readonly #handshakes = new Tally()
+  readonly #messages = new Map<string, MessageMetrics>()
+  readonly #closes = new Tally<number | 'other'>()
+  /** Of connections that are closed. */
+  #bytes: Bytes = { received: 0, sent: 0 }
+
+  /** @param source the `app.wsTicket` that the route belongs to */
+  constructor(source: object, route: string) {
+    this.#source = source
+    this.#route = route
+  }
+
+  ticketAnswered(outcome: string): void {
+    this.#tickets.add(outcome)
+    const event: TicketEvent = { source: this.#source, route: this.#route, outcome }
+    channels.ticket.publish(event)
+  }
+
+  ticketPresented(outcome: RedemptionEvent['outcome']): void {
+    this.#redemptions.add(outcome)
+    const event: RedemptionEvent = { source: this.#source, route: this.#route, outcome }
+    channels.redemption.publish(event)
+  }
+
+  handshakeEnded(outcome: string): void {
+    this.#handshakes.add(outcome)
+    const event: HandshakeEvent = { source: this.#source, route: this.#route, outcome }
+    channels.handshake.publish(event)
+  }
+
+  /** @param bytes all that went over its socket */
+  connectionClosed(code: number, bytes: Bytes): void {
+    this.#bytes = addBytes(this.#bytes, bytes)
+    this.#closes.add(isKnownCode(code) ? code : 'other')
+    const event: CloseEvent = { source: this.#source, route: this.#route, code }
+    channels.close.publish(event)
+  }
+
+  /** The metrics of one type of message; there must be few types, so none may come from a client. */
+  messages(type: string): MessageMetrics {
+    const known = this.#messages.get(type)
+    if (known) return known
+    const metrics = new MessageMetrics(this.#source, this.#route, type)
+    this.#messages.set(type, metrics)
+    return metrics
+  }
+
+  /** @param open the bytes of each connection that is open */
+  snapshot(open: readonly Bytes[]): RouteTotals {
+    return {
+      tickets: this.#tickets.snapshot(),
+      redemptions: this.#redemptions.snapshot(),
+      handshakes: this.#handshakes.snapshot(),
+      bytes: open.reduce(addBytes, this.#bytes),
+      messages: Object.fromEntries([...this.#messages].map(([type, metrics]) => [type, metrics.snapshot()])),
+      closes: this.#closes.snapshot()
+    }
+  }
+}
+
+function addBytes(one: Bytes, other: Bytes): Bytes {
+  return { received: one.received + other.received, sent: one.sent + other.sent }
+}

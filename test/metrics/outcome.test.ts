@@ -1,0 +1,21 @@
+import t from 'tap'
+import { fail } from '../../src/errors.js'
+import { outcomeOf } from '../../src/metrics/outcome.js'
+
+t.test('a refusal of ours is its code; one of the app is its status, whatever it calls itself', async (t) => {
+  t.equal(outcomeOf(fail('FORBIDDEN')), 'FST_WS_TICKET_FORBIDDEN')
+  t.equal(outcomeOf(Object.assign(new Error('no'), { statusCode: 402, code: 'PAYMENT 4711 MISSING' })), 'HTTP_402')
+  t.equal(outcomeOf(Object.assign(new Error('no'), { statusCode: 404 })), 'HTTP_404')
+  for (const thrown of [
+    new Error('no'),
+    undefined,
+    null,
+    'text',
+    { statusCode: '403' },
+    { statusCode: 200 },
+    { statusCode: 404.5 },
+    { code: 7 }
+  ]) {
+    t.equal(outcomeOf(thrown), 'HTTP_500')
+  }
+})

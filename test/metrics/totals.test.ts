@@ -1,0 +1,217 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import type { TicketStore } from '../../src/index.js'
+import { buildEchoApp, echoContract, echoHandlers } from '../fixtures/app.js'
+import { connect, listen } from '../fixtures/client.js'
+import { connectRaw } from '../fixtures/raw-socket.js'
+import { issueTicket, requestTicket } from '../fixtures/tickets.js'
+import { as, buildTimedApp } from '../fixtures/timed-app.js'
+import { until } from '../fixtures/until.js'
+import { handshakeBytes, refusedUpgrade, untilStats } from '../fixtures/upgrade.js'
+
+const CHANNELS = ['ticket', 'redemption', 'handshake', 'message', 'close']
+
+/** What is told on the channels about an app, until the test ends. */
+function listenTo(t: Test, app: FastifyInstance): object[] {
+  const told: object[] = []
+  for (const name of CHANNELS) {
+    const onEvent = (event: unknown) => {
+      const { source, ...rest } = Object(event)
+      if (source === app.wsTicket || source === undefined) told.push({ channel: name, ...rest })
+    }
+    subscribe(`fastify-ws-ticket:${name}`, onEvent)
+    t.teardown(() => unsubscribe(`fastify-ws-ticket:${name}`, onEvent))
+  }
+  return told
+}
+
+const routeOf = (app: FastifyInstance, path = '/echo') => {
+  const totals = app.wsTicket.stats().totals.routes[path]
+  if (!totals) throw new Error('the route has no totals')
+  return totals
+}
+
+t.test('requests for a ticket are counted by what became of them, however the app answers errors', async (t) => {
+  const app = await buildEchoApp(t, { plugin: { maxTicketsPerUser: 1 } })
+  app.setErrorHandler((_error, _request, reply) => reply.code(418).send('hidden'))
+  app.wsRoute('/mine', {
+    contract: echoContract,
+    handlers: echoHandlers,
+    authorize: () => Promise.reject(Object.assign(new Error('no'), { statusCode: 402, code: 'UNBOUNDED_1' }))
+  })
+  const told = listenTo(t, app)
+  await issueTicket(app, '/echo')
+  await requestTicket(app, '/echo')
+  await requestTicket(app, '/echo', { headers: { authorization: 'Bearer nonsense' } })
+  await requestTicket(app, '/echo', { body: { nonsense: true } })
+  await requestTicket(app, '/mine')
+  t.strictSame(routeOf(app).tickets, {
+    issued: 1,
+    FST_WS_TICKET_TOO_MANY_TICKETS: 1,
+    FST_WS_TICKET_UNAUTHENTICATED: 1,
+    FST_WS_TICKET_INVALID_TICKET_REQUEST: 1
+  })
+  t.strictSame(routeOf(app, '/mine').tickets, { HTTP_402: 1 })
+  t.strictSame(told[0], { channel: 'ticket', route: '/echo', outcome: 'issued' })
+  t.strictSame(told.at(-1), { channel: 'ticket', route: '/mine', outcome: 'HTTP_402' })
+  t.equal(told.length, 5)
+})
+
+t.test('a ticket that is presented is redeemed, replayed or refused; an upgrade is opened, refused or abandoned', async (t) => {
+  const app = await buildEchoApp(t)
+  let entered = () => {}
+  const isInHook = new Promise<void>((resolve) => {
+    entered = resolve
+  })
+  app.wsRoute('/slow', {
+    contract: echoContract,
+    handlers: echoHandlers,
+    onRequest: (request) => {
+      if (!request.isTicketUpgrade) return Promise.resolve()
+      entered()
+      return new Promise(() => {})
+    }
+  })
+  const told = listenTo(t, app)
+  const port = await listen(app)
+  const ticket = await issueTicket(app, '/echo')
+  const client = await connect(t, app, '/echo')
+  await client.next()
+  t.equal((await refusedUpgrade(t, port, '/echo', 'A'.repeat(43))).status, 401)
+  t.equal((await refusedUpgrade(t, port, '/echo', ticket, { Origin: 'https://evil.example' })).status, 403)
+  t.equal((await refusedUpgrade(t, port, '/echo', ticket, {}, 'POST /echo HTTP/1.1')).status, 400)
+  t.strictSame(routeOf(app).redemptions, { redeemed: 1, refused: 1 })
+  t.strictSame(routeOf(app).handshakes, { opened: 1, FST_WS_TICKET_INVALID_TICKET: 1, FST_WS_TICKET_ORIGIN_REFUSED: 1 })
+  t.strictSame(app.wsTicket.stats().totals.handshakes, { FST_WS_TICKET_BAD_HANDSHAKE: 1 })
+
+  const leaving = await connectRaw(t, port)
+  leaving.write(handshakeBytes('/slow', await issueTicket(app, '/slow')))
+  await isInHook
+  leaving.socket.destroy()
+  await untilStats(app, { connections: 1, users: 1, ips: 1 })
+  t.strictSame(app.wsTicket.stats().totals.handshakes, { FST_WS_TICKET_BAD_HANDSHAKE: 1, abandoned: 1 })
+  t.strictSame(routeOf(app, '/slow').handshakes, {})
+  t.match(told, [{ channel: 'ticket' }])
+  t.ok(told.some((event) => 'outcome' in event && event.outcome === 'abandoned' && 'route' in event && event.route === undefined))
+
+  client.socket.close(1000)
+  await untilStats(app)
+  t.strictSame(routeOf(app).closes, { 1000: 1 })
+  t.strictSame(told.at(-1), { channel: 'close', route: '/echo', code: 1000 })
+  const { received, sent } = routeOf(app).bytes
+  t.ok(received > 100 && sent > 100, `${received} and ${sent}, the handshake included`)
+})
+
+t.test('C2 a replay is counted as one, and a ticket that refreshes a session as redeemed', async (t) => {
+  const app = await buildEchoApp(t)
+  const port = await listen(app)
+  const client = await connect(t, app, '/echo')
+  const { payload } = await client.next()
+  const ticket = await issueTicket(app, '/echo', { body: { refresh: Object(payload).connection } })
+  t.equal((await client.request('$refresh', { ticket })).type, '$reply')
+  t.equal((await client.request('$refresh', { ticket })).type, '$error')
+  t.equal((await refusedUpgrade(t, port, '/echo', ticket)).status, 401)
+  t.strictSame(routeOf(app).redemptions, { redeemed: 2, replayed: 2 })
+  const { outcomes, handling } = routeOf(app).messages.$refresh ?? {}
+  t.strictSame(outcomes, { ok: 1, FST_WS_TICKET_INVALID_TICKET: 1 })
+  t.equal(handling?.count, 2)
+})
+
+t.test('messages are counted by type and outcome, with the time of their handlers; what a client makes up is one type', async (t) => {
+  const { app, clock } = await buildTimedApp(t, { plugin: { handlerTimeout: 1000 } })
+  const finish: (() => void)[] = []
+  app.wsRoute('/echo', {
+    contract: echoContract,
+    badMessages: { max: 4, timeWindow: '1 minute' },
+    handlers: {
+      echo: ({ text }) => {
+        if (text === 'refused') throw Object.assign(new Error('no'), { statusCode: 409, code: 'ROOM_4711_FULL' })
+        if (text === 'broken') throw new Error('a bug')
+        if (text === 'lies') return Object({ text: 7 })
+        clock.advance(3)
+        return { text }
+      },
+      note: { handler: () => new Promise<void>((resolve) => finish.push(resolve)), rateLimit: { max: 1, timeWindow: '1 minute' } }
+    }
+  })
+  const told = listenTo(t, app)
+  await listen(app)
+  const client = await connect(t, app, '/echo', as({ sub: 'ann' }))
+  await client.next()
+  for (const text of ['fine', 'refused', 'broken', 'lies']) await client.request('echo', { text })
+  t.equal((await client.request('$ping', undefined)).type, '$reply')
+  client.send({ type: 'note', id: 2, payload: { text: 'slow' } })
+  t.match(await client.request('note', { text: 'too many' }, 3), { id: 3, payload: { code: 'FST_WS_TICKET_RATE_LIMITED' } })
+  clock.advance(1250)
+  t.match(await client.next(), { id: 2, payload: { code: 'FST_WS_TICKET_HANDLER_TIMEOUT' } })
+  for (const resolve of finish) resolve()
+  client.send('{')
+  await client.next()
+  for (const type of ['made up', '__proto__']) await client.request(type, {})
+  await client.request('echo', { text: 7 })
+  client.send({ type: 'echo', payload: { text: 7 } })
+  await client.closed
+
+  const { messages } = routeOf(app)
+  t.same(Object.keys(messages).sort(), ['$ping', '$refresh', '$unknown', 'echo', 'note'])
+  t.strictSame(messages.echo?.outcomes, {
+    ok: 1,
+    HTTP_409: 1,
+    FST_WS_TICKET_HANDLER_FAILED: 2,
+    FST_WS_TICKET_INVALID_PAYLOAD: 2
+  })
+  t.match(messages.echo?.handling, { count: 4, sum: 0.003 })
+  t.strictSame(messages.note?.outcomes, { FST_WS_TICKET_RATE_LIMITED: 1, FST_WS_TICKET_HANDLER_TIMEOUT: 1 })
+  t.strictSame(messages.$unknown?.outcomes, { FST_WS_TICKET_INVALID_JSON: 1, FST_WS_TICKET_UNKNOWN_TYPE: 2 })
+  t.strictSame(messages.$ping?.outcomes, { ok: 1 })
+  await until(() => routeOf(app).closes[4400] === 1)
+  const ofMessages = told.filter((event) => 'channel' in event && event.channel === 'message')
+  t.strictSame(ofMessages[0], { channel: 'message', route: '/echo', type: 'echo', outcome: 'ok', handlerMs: 3 })
+  t.equal(ofMessages.length, 12)
+})
+
+t.test('close codes of the app or of a client’s making are one', async (t) => {
+  const app = await buildEchoApp(t)
+  await listen(app)
+  for (const code of [4000, 3999, 4999]) {
+    const client = await connect(t, app, '/echo')
+    await client.next()
+    client.socket.close(code)
+    await client.closed
+  }
+  await untilStats(app)
+  t.strictSame(routeOf(app).closes, { other: 3 })
+})
+
+t.test('tickets that expire unused are counted where the store knows; a store may not', async (t) => {
+  const { app, clock } = await buildTimedApp(t)
+  app.wsRoute('/echo', { contract: echoContract, handlers: echoHandlers })
+  await listen(app)
+  await issueTicket(app, '/echo', as({ sub: 'ann' }))
+  const client = await connect(t, app, '/echo', as({ sub: 'bob' }))
+  await client.next()
+  clock.advance(60_000)
+  t.equal(app.wsTicket.stats().totals.ticketsExpired, 1, 'the used one is not among them')
+
+  const store: TicketStore = {
+    issue: async () => ({ outcome: 'issued' }),
+    find: async () => ({ outcome: 'unknown' }),
+    redeem: async () => ({ outcome: 'unknown' }),
+    voidUser: async () => 0,
+    size: () => 0,
+    close: async () => {}
+  }
+  const other = await buildEchoApp(t, { plugin: { store } })
+  await other.ready()
+  t.equal(other.wsTicket.stats().totals.ticketsExpired, undefined)
+})
+
+t.test('two apps in a process are told apart, by what their plugins count and by the source of events', async (t) => {
+  const [one, two] = [await buildEchoApp(t), await buildEchoApp(t)]
+  const told = listenTo(t, one)
+  await two.ready()
+  await issueTicket(two, '/echo')
+  t.same(told, [])
+  t.same(routeOf(one).tickets, {})
+})
