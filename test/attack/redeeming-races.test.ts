@@ -18,7 +18,11 @@ const wide = {
   maxConnections: 10_000,
   maxConnectionsPerIp: 10_000,
   maxConnectionsPerUser: 1000,
-  maxPendingHandshakes: 10_000
+  maxPendingHandshakes: 10_000,
+  // a machine that is busy may take its time for a thousand
+  ticketTtl: '1 minute',
+  handshakeTimeout: '1 minute',
+  pingInterval: '1 hour'
 }
 const declare = (app: Scene['app']) => app.wsRoute('/echo', { contract: echoContract, handlers: echoHandlers, onOpen: () => void opened++ })
 
