@@ -19,8 +19,8 @@ export function attach(socket: WebSocket, transport: Duplex, connection: LiveCon
   const attached: Attached = { [CONNECTION]: connection }
   Object.assign(socket, attached)
   Object.assign(transport, attached)
-  // behind the socket, so that what came before a fault has been handled
-  transport.on('data', onData)
+  // ahead of the socket, so that it is known whether these bytes close the connection
+  transport.prependListener('data', onData)
   socket.removeAllListeners('error')
   socket.on('error', onError)
   socket.on('message', onMessage)

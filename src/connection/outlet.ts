@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { Batch, SharedFrame } from './shared-frame.js'
-import { frameText } from './text-frame.js'
+import { frameText, headerOf } from './text-frame.js'
 import { afterLoop, afterRead } from './turn.js'
 
 const TEXT = { binary: false }
@@ -17,10 +17,12 @@ export class Outlet {
   readonly #transport: Duplex
   /** Frames go through `ws`, which compresses them one after the other, and never past it. */
   readonly #isCompressed: boolean
-  /** Is what is written kept in the transport until the turn ends? So are the frames that `ws` writes itself, in their place. */
-  #isCorked = false
-  /** What is to be written before anything else. */
+  /** What many get. */
   #batch: Batch | undefined
+  /** What one gets, while there is nothing that many get: frames of nothing but ASCII, which as one text take the least time to write. */
+  #frames = ''
+  /** Are writes kept in the transport until the turn ends? So are the frames that `ws` writes itself, in their place. */
+  #isCorked = false
 
   /** @param transport what the socket writes its bytes to */
   constructor(socket: WebSocket, transport: Duplex) {
@@ -36,21 +38,23 @@ export class Outlet {
 
   /** Bytes that the system has not taken yet. */
   get unsentBytes(): number {
-    return this.#socket.bufferedAmount + (this.#batch?.length ?? 0)
+    return this.#socket.bufferedAmount + this.#frames.length + (this.#batch?.length ?? 0)
   }
 
   /** Writes what one connection gets. It leaves as soon as all that was read with what it answers is handled. */
   write(text: string): void {
-    this.#cork()
-    if (this.#isCompressed) this.#socket.send(text, TEXT)
-    else this.#transport.write(frameText(text))
-    if (this.#transport.writableLength > MAX_HELD_BYTES) this.release()
+    const length = Buffer.byteLength(text)
+    if (this.#isCorked || this.#isCompressed || length !== text.length) return this.#writeCorked(text)
+    if (this.#batch) this.#flush()
+    if (this.#frames === '') afterRead.add(this)
+    this.#frames += headerOf(length) + text
+    if (this.#frames.length > MAX_HELD_BYTES) this.release()
   }
 
   /** Writes what many get. It leaves when all that could be read is handled, as others may have something for the same many. */
   share(frame: SharedFrame): void {
-    if (this.#isCompressed) return this.write(frame.payload.toString())
-    if (this.#isCorked) return void this.#transport.write(frame.bytes)
+    if (this.#isCompressed) return this.#writeCorked(frame.payload.toString())
+    if (this.#isCorked || this.#frames !== '') return this.#writeSharedCorked(frame)
     if (!this.#batch) afterLoop.add(this)
     this.#batch = this.#batch ? this.#batch.followedBy(frame) : frame.batch
     if (this.#batch.length > MAX_HELD_BYTES) this.release()
@@ -58,24 +62,44 @@ export class Outlet {
 
   /** Lets out at once what is held back. */
   release(): void {
-    if (this.#batch) this.#writeBatch(this.#batch)
+    this.#flush()
     if (!this.#isCorked) return
     this.#isCorked = false
     this.#transport.uncork()
   }
 
-  #cork(): void {
+  /** From here until the turn ends frames keep their place among those that `ws` writes itself. */
+  cork(): void {
     if (this.#isCorked) return
     this.#isCorked = true
     this.#transport.cork()
     afterRead.add(this)
-    if (this.#batch) this.#writeBatch(this.#batch)
+    this.#flush()
   }
 
-  /** Nothing may follow a close frame (RFC 6455, section 5.5.1), which `ws` may have written since. */
-  #writeBatch(batch: Batch): void {
+  #writeCorked(text: string): void {
+    this.cork()
+    if (this.#isCompressed) this.#socket.send(text, TEXT)
+    else this.#transport.write(frameText(text))
+    this.#releaseIfMuch()
+  }
+
+  #writeSharedCorked(frame: SharedFrame): void {
+    this.cork()
+    this.#transport.write(frame.bytes)
+    this.#releaseIfMuch()
+  }
+
+  #releaseIfMuch(): void {
+    if (this.#transport.writableLength > MAX_HELD_BYTES) this.release()
+  }
+
+  /** Hands over what is held back. Nothing may follow a close frame (RFC 6455, section 5.5.1), which `ws` may have written since. */
+  #flush(): void {
+    const held = this.#batch?.bytes ?? this.#frames
     this.#batch = undefined
-    if (this.#socket.readyState === this.#socket.OPEN) this.#transport.write(batch.bytes)
+    this.#frames = ''
+    if (held.length > 0 && this.#socket.readyState === this.#socket.OPEN) this.#transport.write(held, 'latin1')
   }
 }
 

@@ -4,6 +4,13 @@ const LENGTH_OF_16_BITS = 126
 const LENGTH_OF_64_BITS = 127
 const MAX_16_BITS = 65_535
 
+/** The header of such a frame, one byte in each character. */
+export function headerOf(length: number): string {
+  if (length <= MAX_SHORT_LENGTH) return String.fromCharCode(FIN_AND_TEXT, length)
+  if (length <= MAX_16_BITS) return String.fromCharCode(FIN_AND_TEXT, LENGTH_OF_16_BITS, length >> 8, length & 0xff)
+  return startFrame(length).toString('latin1', 0, 10)
+}
+
 /** A text as a frame of a server, whole and not masked (RFC 6455, section 5.2). */
 export function frameText(text: string): Buffer {
   const length = Buffer.byteLength(text)

@@ -5,12 +5,12 @@ import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import Type from 'typebox'
 import { Batch, SharedFrame } from '../../src/connection/shared-frame.js'
-import { frameBytes, frameText } from '../../src/connection/text-frame.js'
+import { frameBytes, frameText, headerOf } from '../../src/connection/text-frame.js'
 import { Turn } from '../../src/connection/turn.js'
 import { type Connection, defineContract, wsTicket } from '../../src/index.js'
 import { JWT_SECRET, ORIGIN } from '../fixtures/app.js'
 import { type Client, connect, type Frame, listen } from '../fixtures/client.js'
-import { closeFrame, messageFrame, Opcode, openRaw, parseFrame, type RawClient } from '../fixtures/frames.js'
+import { closeFrame, frame, messageFrame, Opcode, openRaw, parseFrame, type RawClient } from '../fixtures/frames.js'
 import { Written } from '../fixtures/written.js'
 
 const text = Type.Object({ text: Type.String() })
@@ -172,13 +172,20 @@ t.test('a peer that says something and closes is answered in that order, and not
     [Opcode.close]
   )
 
-  const other = await openRaw(t, app, { path: PATH })
-  other.write(messageFrame({ type: 'tell', payload: { text: 'a' } }), closeFrame(1000))
-  await other.raw.ended
-  t.same(
-    other.unread.map(({ opcode }) => opcode),
-    [Opcode.close]
-  )
+  const [teller, breaker] = [await openRaw(t, app, { path: PATH }), await openRaw(t, app, { path: PATH })]
+  teller.write(messageFrame({ type: 'tell', payload: { text: 'a' } }), closeFrame(1000))
+  t.same(await nextOf(teller, 1), ['news a'])
+  await teller.raw.ended
+  t.same(await nextOf(breaker, 1), ['news a'])
+  // what breaks the protocol is told at once, and nothing else any more
+  breaker.write(messageFrame({ type: 'tell', payload: { text: 'b' } }), frame({ rsv: 7 }))
+  await breaker.raw.ended
+  for (const { unread } of [teller, breaker]) {
+    t.same(
+      unread.map(({ opcode }) => opcode),
+      [Opcode.close]
+    )
+  }
 })
 
 t.test('a connection adds no more listeners than these, and all connections have the same ones', async (t) => {
@@ -212,7 +219,9 @@ t.test('a frame says the length of its text in as few bytes as it takes', async 
       frame: { fin: true, rsv: 0, opcode: Opcode.text, masked: false, payload: Buffer.from(text) },
       rest: Buffer.alloc(0)
     })
-    t.equal(bytes.length - Buffer.byteLength(text), headers[i])
+    const length = Buffer.byteLength(text)
+    t.equal(bytes.length - length, headers[i])
+    t.same(Buffer.from(headerOf(length), 'latin1'), bytes.subarray(0, headers[i]))
     t.same(frameBytes(Buffer.from(text)), bytes)
   }
 })
