@@ -35,6 +35,7 @@ t.test('links to files and sections lead somewhere', async (t) => {
   for (const [page, folder] of [
     ['docs/security.md', 'docs/'],
     ['docs/deployment.md', 'docs/'],
+    ['docs/performance.md', 'docs/'],
     ['SECURITY.md', './']
   ] as const) {
     const content = readFileSync(new URL(`../${page}`, import.meta.url), 'utf8')
