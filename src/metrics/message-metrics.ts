@@ -14,7 +14,8 @@ export class MessageMetrics {
   readonly #source: object
   readonly #route: string
   readonly #type: string
-  readonly #outcomes = new Tally()
+  readonly #refusals = new Tally()
+  #ok = 0
   readonly #handling = new Histogram()
 
   constructor(source: object, route: string, type: string) {
@@ -25,7 +26,8 @@ export class MessageMetrics {
 
   /** @param handlerMs undefined where the handler was not called */
   ended(outcome: string, handlerMs?: number): void {
-    this.#outcomes.add(outcome)
+    if (outcome === 'ok') this.#ok++
+    else this.#refusals.add(outcome)
     if (handlerMs !== undefined) this.#handling.observe(handlerMs)
     if (!channels.message.hasSubscribers) return
     const event: MessageEvent = { source: this.#source, route: this.#route, type: this.#type, outcome, handlerMs }
@@ -33,6 +35,7 @@ export class MessageMetrics {
   }
 
   snapshot(): MessageTotals {
-    return { outcomes: this.#outcomes.snapshot(), handling: this.#handling.snapshot() }
+    const ok = this.#ok > 0 ? { ok: this.#ok } : {}
+    return { outcomes: { ...ok, ...this.#refusals.snapshot() }, handling: this.#handling.snapshot() }
   }
 }
