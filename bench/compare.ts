@@ -52,10 +52,15 @@ export interface Part {
   measure(): Promise<Table[]>
 }
 
-/** Runs the contenders in turn, each round in another order, since machines are noisy. */
-export async function compare(contenders: readonly Contender[], rounds: number): Promise<Result[]> {
+/**
+ * Runs the contenders in turn, each round in another order, since machines are noisy.
+ * @param warmUps the rounds before, which do not count
+ */
+export async function compare(contenders: readonly Contender[], rounds: number, warmUps = 1): Promise<Result[]> {
   const readings = new Map<Contender, Reading[]>(contenders.map((contender) => [contender, []]))
-  for (const contender of contenders) await contender.run()
+  for (let round = 0; round < warmUps; round++) {
+    for (const contender of contenders) await contender.run()
+  }
   for (let round = 0; round < rounds; round++) {
     const order = contenders.map((_, index) => contenders[(index + round) % contenders.length])
     for (const contender of order) {

@@ -4,6 +4,8 @@ import { Program } from './program.js'
 
 const CONNECTIONS = 5000
 const ROUNDS = 3
+/** Each run has a server of its own. */
+const WARM_UPS = 0
 const WARM_UP = 500
 /** For what is done in rounds after a connection, and for the collector. */
 const REST_MS = 1000
@@ -28,7 +30,7 @@ export const memory: Part = {
       {
         title: `Memory (RSS) of an idle connection, ${CONNECTIONS.toLocaleString('en-US')} open`,
         unit: 'KiB',
-        results: await compare(connections, ROUNDS),
+        results: await compare(connections, ROUNDS, WARM_UPS),
         targets: [{ name: TICKET, atMost: 1.15 }]
       },
       {
@@ -39,7 +41,8 @@ export const memory: Part = {
             { name: 'the same topics for all', run: () => perSubscription(false) },
             { name: 'topics of its own for each: a million in all', run: () => perSubscription(true) }
           ],
-          ROUNDS
+          ROUNDS,
+          WARM_UPS
         )
       }
     ]
