@@ -174,6 +174,8 @@ export class LiveConnection implements Connection, LimitedConnection {
 
   /** Greets the client and lets the app prepare; no frame is handled until that is done. */
   open(): void {
+    // together with the 101, which is still held back
+    this.#outlet.cork()
     this.write(encodeWelcome(this.id, this.expiresAt))
     try {
       const opened = this.#host.opened(this)
