@@ -45,6 +45,20 @@ t.test('helmet and rate limits that the plugin registers touch its own routes on
   t.equal(ticket.headers['x-content-type-options'], 'nosniff')
 })
 
+t.test('an answer keeps the headers that the app has set past Fastify, and no other answer gets them', async (t) => {
+  const app = await buildApp(t)
+  let isFirst = true
+  app.addHook('onRequest', async (_request, reply) => {
+    if (isFirst) reply.raw.setHeader('x-own', 'set')
+    isFirst = false
+  })
+  app.wsRoute('/echo', echoRoute)
+  const [first, second] = [await requestTicket(app, '/echo'), await requestTicket(app, '/echo')]
+  t.match(first.headers, { 'x-own': 'set', 'x-frame-options': 'SAMEORIGIN', 'x-content-type-options': 'nosniff' })
+  t.match(second.headers, { 'x-frame-options': 'SAMEORIGIN', 'x-content-type-options': 'nosniff' })
+  t.equal(second.headers['x-own'], undefined)
+})
+
 t.test("the app's own @fastify/websocket, @fastify/rate-limit and @fastify/helmet are used", async (t) => {
   const app = await bareApp(t)
   await app.register(fastifyWebsocket, { options: { maxPayload: 1000 } })

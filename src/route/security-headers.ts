@@ -1,8 +1,7 @@
-import type { OutgoingHttpHeader } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
 type OnSend = (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: () => void) => void
-type Headers = readonly (readonly [name: string, value: OutgoingHttpHeader])[]
+type Headers = readonly (readonly [name: string, value: unknown])[]
 
 /**
  * Sets the headers of @fastify/helmet, which works its settings out anew each time, though they are the same for every answer:
@@ -28,9 +27,9 @@ function askHelmet(reply: FastifyReply): Headers {
 }
 
 function headersOf({ raw }: FastifyReply): Headers {
-  return Object.entries(raw.getHeaders()).map(([name, value = '']) => [name, value])
+  return Object.entries(raw.getHeaders())
 }
 
 function setHeaders({ raw }: FastifyReply, headers: Headers): void {
-  for (const [name, value] of headers) raw.setHeader(name, value)
+  for (const header of headers) Reflect.apply(raw.setHeader, raw, header)
 }
