@@ -19,7 +19,7 @@ export function attach(socket: WebSocket, transport: Duplex, connection: LiveCon
   const attached: Attached = { [CONNECTION]: connection }
   Object.assign(socket, attached)
   Object.assign(transport, attached)
-  // ahead of the socket, so that it is known whether these bytes close the connection
+  // ahead of the socket, so that it is known whether it will answer any of these bytes itself
   transport.prependListener('data', onData)
   socket.removeAllListeners('error')
   socket.on('error', onError)

@@ -1,7 +1,6 @@
 const FIN = 0x80
 const OPCODE = 0x0f
 const FIRST_CONTROL_OPCODE = 0x8
-const CLOSE = 0x8
 const MASKED = 0x80
 const LENGTH = 0x7f
 const LENGTH_OF_16_BITS = 126
@@ -19,7 +18,6 @@ export class FrameMeter {
   #place: Place = 'start'
   #isFinal = true
   #isControl = false
-  #isClosing = false
   /** Bytes of a long length that are still to come, and what they say so far. */
   #lengthBytes = 0
   #length = 0
@@ -52,11 +50,6 @@ export class FrameMeter {
     return extra
   }
 
-  /** Has a close frame begun? */
-  get isClosing(): boolean {
-    return this.#isClosing
-  }
-
   /** How large the present message is by what its frames have declared so far, or the last one that was finished. */
   get messageBytes(): number {
     return this.#messageBytes
@@ -76,7 +69,6 @@ export class FrameMeter {
     this.#isFinal = (byte & FIN) !== 0
     this.#isControl = (byte & OPCODE) >= FIRST_CONTROL_OPCODE
     this.#place = 'length'
-    if ((byte & OPCODE) === CLOSE) this.#isClosing = true
     if (this.#isControl || this.#isMessageOpen) return
     this.#isMessageOpen = true
     this.#messageStartedAt = now

@@ -284,7 +284,7 @@ export class LiveConnection implements Connection, LimitedConnection {
     if (this.isEnding) return
     const now = this.#host.clock.now()
     const extra = this.#frames.read(bytes, now)
-    if (this.#frames.isClosing) this.#outlet.cork()
+    if (extra > 0) this.#outlet.cork()
     // an error that the socket has found in these bytes comes first, and it tells in a later turn
     if (this.#areTooMany(extra, now)) setImmediate(() => this.end(CloseCode.limitsExceeded, 'too many frames that are no message'))
     if (this.#frames.messageBytes > this.#host.settings.maxPayload) setImmediate(() => this.#stopReading())

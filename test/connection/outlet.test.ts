@@ -19,6 +19,7 @@ const contract = defineContract({
     now: { payload: text, reply: text },
     later: { payload: text, reply: text },
     tell: { payload: text },
+    flood: { payload: text },
     leave: { payload: text }
   },
   events: { news: text }
@@ -40,6 +41,10 @@ async function given(t: Test) {
       now: ({ text }) => ({ text }),
       later: async ({ text }) => ({ text: await text }),
       tell: ({ text }) => tell(text),
+      flood() {
+        tell(BIG)
+        tell(BIG)
+      },
       leave({ text }, connection: Connection) {
         tell(text)
         connection.close(4000, 'left')
@@ -145,6 +150,10 @@ t.test('H7 no more than 64 KiB are held back, so that a slow reader is told from
     ['1 x', '2 x', '3 x']
   )
   t.ok(written.calls.length >= 2)
+  written.clear()
+  client.write(message('now', 4, 'ä'), message('flood', 5), message('now', 6, 'ä'))
+  t.same(await nextOf(client, 5), ['4 ä', `news ${BIG}`, `news ${BIG}`, '5 undefined', '6 ä'])
+  t.equal(written.calls.length, 2)
 })
 
 t.test('what was published comes before the close frame, and nothing behind it', async (t) => {
