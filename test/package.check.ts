@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
 import { launchBrowser } from './fixtures/browser.js'
-import { compile, emptyFolder, install, packPackage } from './fixtures/packed.js'
+import { compile, emptyFolder, install, installAsNamed, packPackage } from './fixtures/packed.js'
 import { needs } from './fixtures/parts.js'
 import { freePort } from './fixtures/ports.js'
 import { outsideTap, run } from './fixtures/processes.js'
@@ -14,7 +14,7 @@ import { blockAfter, blocks, blockWith, readme } from './fixtures/readme.js'
 import { programsCompile } from './fixtures/strict-programs.js'
 
 // all of it together takes longer than a test may by default
-t.setTimeout(180_000)
+t.setTimeout(300_000)
 
 // one folder, made as the README says: to pack and to install takes longer than all that is tried in it
 const tarball = await packPackage(t)
@@ -40,9 +40,18 @@ async function output(name: string, program: string): Promise<unknown> {
 t.test('the tarball holds what users need and nothing else', async (t) => {
   const { stdout } = await run(folder, 'tar', ['-tzf', tarball])
   const files = stdout.trim().split('\n')
-  const beside = files.filter((file) => !file.startsWith('package/dist/'))
+  const pages = files.filter((file) => /^package\/docs\/[\w-]+\.md$/.test(file))
   const built = files.filter((file) => file.startsWith('package/dist/'))
-  t.same(beside.sort(), ['package/LICENSE', 'package/README.md', 'package/package.json'])
+  const beside = files.filter((file) => !pages.includes(file) && !built.includes(file))
+  t.same(
+    beside.sort(),
+    ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json'].map((name) => `package/${name}`)
+  )
+  const linked = [...readme.matchAll(/\]\((docs\/[\w-]+\.md)/g)].map(([, page = '']) => `package/${page}`)
+  t.same(
+    linked.filter((page) => !pages.includes(page)),
+    []
+  )
   t.same(
     built.filter((file) => !/\.(js|d\.ts)$/.test(file)),
     []
@@ -53,6 +62,17 @@ t.test('the tarball holds what users need and nothing else', async (t) => {
   t.ok(built.includes('package/dist/client/index.d.ts'))
   t.ok(built.includes('package/dist/testing/index.js'))
   t.ok(built.includes('package/dist/testing/index.d.ts'))
+})
+
+t.test('publint and arethetypeswrong find nothing wrong with it', async (t) => {
+  const tools = await emptyFolder(t)
+  await installAsNamed(tools, ['publint@0.3.25', '@arethetypeswrong/cli@0.18.5'])
+  const publint = await run(tools, 'node_modules/.bin/publint', ['run', tarball, '--strict'])
+  t.equal(publint.status, 0, publint)
+  // it is for Node 20.19 and later, where require takes an ES module, and for compilers that read exports
+  const types = await run(tools, 'node_modules/.bin/attw', [tarball, '--profile', 'esm-only', '--format', 'json'])
+  t.equal(types.status, 0, types)
+  t.match(Object.keys(JSON.parse(types.stdout).analysis.entrypoints), ['.', './client'])
 })
 
 t.test('it is imported', async (t) => {
