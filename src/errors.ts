@@ -75,6 +75,11 @@ export type ErrorName = keyof typeof table
 /** The codes of this package's errors, in HTTP answers, in `$error` frames and in the log. */
 export type ErrorCode = `${typeof CODE_PREFIX}${ErrorName}`
 
+/** Where the entry of a code stands, in the package as it is installed. */
+function helpOf(name: ErrorName): string {
+  return `fastify-ws-ticket/docs/errors.md#${codeOf(name).toLowerCase()}`
+}
+
 /** What an error carries besides its code, status and message. */
 export interface ErrorDetails {
   /** Milliseconds to wait before the next try; becomes `Retry-After` or `retryAfter`. */
@@ -87,7 +92,8 @@ export interface ErrorDetails {
   cause?: unknown
 }
 
-export type TicketError = FastifyError & ErrorDetails & { statusCode: number }
+/** An error of this package. `help` is the place of its entry in the documents. */
+export type TicketError = FastifyError & ErrorDetails & { statusCode: number; help: string }
 
 /** The code that stands for a name. */
 export function codeOf(name: ErrorName): ErrorCode {
@@ -108,7 +114,7 @@ export function entryOf(name: ErrorName): { code: ErrorCode; statusCode: number;
 export function fail(name: ErrorName, values: readonly (string | number)[] = [], details: ErrorDetails = {}): TicketError {
   const [statusCode] = table[name]
   const error = constructorOf(name)(...values)
-  return Object.assign(error, { statusCode }, withHeaders(details))
+  return Object.assign(error, { statusCode, help: helpOf(name) }, withHeaders(details))
 }
 
 type AnyArguments = FastifyErrorConstructor<{ code: string }, unknown[]>

@@ -1,5 +1,10 @@
+import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { transform } from 'esbuild'
 import t from 'tap'
+import { readManifest } from './fixtures/packed.js'
+import { allBlocks, pages, textOf } from './fixtures/readme.js'
 
 const ATTACKS = new URL('attack/', import.meta.url)
 const text = readFileSync(new URL('../docs/security.md', import.meta.url), 'utf8')
@@ -31,16 +36,47 @@ t.test('the table leaves out no test of an attack', async (t) => {
   }
 })
 
-t.test('links to files and sections lead somewhere', async (t) => {
-  for (const [page, folder] of [
-    ['docs/security.md', 'docs/'],
-    ['docs/deployment.md', 'docs/'],
-    ['docs/performance.md', 'docs/'],
-    ['SECURITY.md', './']
-  ] as const) {
-    const content = readFileSync(new URL(`../${page}`, import.meta.url), 'utf8')
-    for (const [, target = ''] of content.matchAll(/\]\(([^)#\s]+)[^)]*\)/g)) {
-      t.ok(existsSync(new URL(`../${folder}${target}`, import.meta.url)), `${page}: ${target}`)
+t.test('links to files lead somewhere', async (t) => {
+  for (const [page, content] of Object.entries(pages)) {
+    const prose = content.replace(/^```.*?^```/gms, '')
+    for (const [, target = ''] of prose.matchAll(/\]\((?!https?:)([^)#\s]+)[^)]*\)/g)) {
+      t.ok(existsSync(new URL(`../${join(dirname(page), target)}`, import.meta.url)), `${page}: ${target}`)
     }
   }
+})
+
+/** What each language's blocks must be here; test/package.check.ts and test/docs.check.ts compile and run them. */
+const WELL_FORMED: Readonly<Record<string, (text: string) => unknown>> = {
+  js: (text) => transform(text, { format: 'esm', loader: 'js' }),
+  cjs: (text) => transform(text, { format: 'cjs', loader: 'js' }),
+  ts: (text) => transform(text, { format: 'esm', loader: 'ts' }),
+  json: (text) => JSON.parse(text),
+  http: (text) => t.match(text, /^HTTP\/1\.1 \d{3} [\w ]+\n([\w-]+: .+\n)+/),
+  html: (text) => t.match(text, /^<!doctype html>\n/),
+  sh: (text) => execFileSync('sh', ['-n'], { input: text }),
+  python: () => t.ok(true),
+  text: () => t.ok(true),
+  mermaid: (text) => t.match(text, /^sequenceDiagram\n/),
+  nginx: () => t.ok(true),
+  haproxy: () => t.ok(true)
+}
+
+t.test('every block of code is in a language that the tests know, and well formed', async (t) => {
+  const fences =
+    Object.values(pages)
+      .join('\n')
+      .match(/^```\w*$/gm) ?? []
+  t.equal(allBlocks.length * 2, fences.length, 'all blocks are found')
+  for (const { page, language, text } of allBlocks) {
+    const check = WELL_FORMED[language]
+    const where = `${page}: ${text.split('\n')[0]}`
+    if (check) await t.resolves(async () => check(text), where)
+    else t.fail(`${where}: ${language} is not known`)
+  }
+})
+
+t.test('the newest entry of CHANGELOG.md is of the version of the package', async (t) => {
+  const { version } = await readManifest()
+  const [, newest] = /^## (\d+\.\d+\.\d+)/m.exec(textOf('CHANGELOG.md')) ?? []
+  t.equal(newest, version)
 })

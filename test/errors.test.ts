@@ -7,7 +7,8 @@ t.test('an error has the code, status and message of the table, with its values 
   t.match(error, {
     code: 'FST_WS_TICKET_TOO_MANY_TICKETS',
     statusCode: 429,
-    message: 'You have as many unused tickets as a user may have (10); use one or wait.'
+    message: 'You have as many unused tickets as a user may have (10); use one or wait.',
+    help: 'fastify-ws-ticket/docs/errors.md#fst_ws_ticket_too_many_tickets'
   })
   t.equal(codeOf('FORBIDDEN'), 'FST_WS_TICKET_FORBIDDEN')
 })

@@ -1,12 +1,17 @@
 import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
+import { fail } from '../src/errors.js'
 import { parseOptions, parseRouteLimits, routeOptionNames } from '../src/options.js'
-import { readme } from './fixtures/readme.js'
+import { pages, textOf } from './fixtures/readme.js'
 
-/** The cells of the row of a table that begins with this name. */
+const options = textOf('docs/options.md')
+const errorPage = textOf('docs/errors.md')
+
+/** The cells of the row of the table of options that begins with this name. */
 function rowOf(name: string): string[] {
-  const line = readme.split('\n').find((text) => text.startsWith(`| \`${name}\` |`)) ?? ''
+  const line = options.split('\n').find((text) => text.startsWith(`| \`${name}\` |`)) ?? ''
   return line
     .split(/(?<!\\)\|/)
     .slice(1, -1)
@@ -23,7 +28,7 @@ function refusalOf(name: string): string {
   }
 }
 
-t.test('every option stands in the README, with its default and what is allowed', async (t) => {
+t.test('every option is documented, with its default and what is allowed', async (t) => {
   const [, list = ''] = /is not known; allowed: (.*)\.$/.exec(refusalOf('nonsense')) ?? []
   const names = list.split(', ')
   t.ok(names.length > 30)
@@ -51,23 +56,38 @@ function effectOf(options: object): object {
   return JSON.parse(JSON.stringify({ ...others, route: parseRouteLimits('/', settings, {}) }))
 }
 
-t.test('every error stands in the README with its status', async (t) => {
+t.test('every error has an entry with its status, to which its help leads', async (t) => {
   const source = await readFile(new URL('../src/errors.ts', import.meta.url), 'utf8')
-  const errors = [...source.matchAll(/^ {2}([A-Z_]+): \[(\d{3}),/gm)]
-  t.ok(errors.length > 30)
-  for (const [, name = '', status] of errors) t.equal(rowOf(`FST_WS_TICKET_${name}`)[1], status, name)
+  const errors = [...source.matchAll(/^ {2}([A-Z_]+): \[\s*(\d{3}),/gm)]
+  t.ok(errors.length > 40)
+  for (const [, name = '', status = ''] of errors) {
+    const [, said] =
+      new RegExp(`^### \`FST_WS_TICKET_${name}\`\n\nStatus (\\d{3})\\. .+\n\n\\*\\*What to do:\\*\\* `, 'm').exec(errorPage) ?? []
+    t.equal(said, status, name)
+  }
+  t.equal(errorPage.match(/^### /gm)?.length, errors.length, 'and there is no other entry')
+  t.ok(anchorsOf('docs/errors.md').has(fail('INVALID_OPTION').help.replace('fastify-ws-ticket/docs/errors.md#', '')))
 })
 
-t.test('every link within the README leads somewhere', async (t) => {
-  const headings = [...readme.matchAll(/^## (.*)$/gm)].map(([, heading = '']) =>
-    heading
-      .toLowerCase()
-      .replace(/[^\w -]/g, '')
-      .replaceAll(' ', '-')
-  )
-  const links = [...readme.matchAll(/\]\(#([^)]+)\)/g)].map(([, anchor]) => anchor)
-  t.same(
-    links.filter((anchor) => !headings.some((heading) => heading === anchor)),
-    []
-  )
+t.test('every link between the pages, and within one, leads somewhere', async (t) => {
+  for (const [page, text] of Object.entries(pages)) {
+    const prose = text.replace(/^```.*?^```/gms, '')
+    for (const [, path = '', anchor = ''] of prose.matchAll(/\]\((?!https?:)([^)#\s]*)#([^)]+)\)/g)) {
+      const target = path === '' ? page : join(dirname(page), path)
+      t.ok(anchorsOf(target).has(anchor), `${page}: ${target}#${anchor}`)
+    }
+  }
 })
+
+/** The anchors that GitHub gives the headings of a page. */
+function anchorsOf(page: string): Set<string> {
+  const headings = [...textOf(page).matchAll(/^#{1,4} (.*)$/gm)].map(([, heading = '']) => heading)
+  return new Set(
+    headings.map((heading) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\w -]/g, '')
+        .replaceAll(' ', '-')
+    )
+  )
+}

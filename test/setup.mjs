@@ -13,16 +13,35 @@ const PARTS = [
   { command: 'nginx', debianPackage: 'nginx', purpose: 'is the reverse proxy of the tests' },
   { command: 'haproxy', debianPackage: 'haproxy', purpose: 'is the other reverse proxy of the tests' },
   { command: 'redis-server', debianPackage: 'redis-server', purpose: 'is what several nodes share in the tests' },
-  { command: 'chromium', debianPackage: 'chromium', purpose: 'opens the pages of the tests' }
+  { command: 'chromium', debianPackage: 'chromium', purpose: 'opens the pages of the tests' },
+  {
+    command: 'python3-websockets',
+    debianPackage: 'python3-websockets',
+    purpose: 'is what the client in Python stands on',
+    module: 'websockets'
+  }
 ]
 
-const missing = PARTS.filter(({ command }) => !isThere(command))
+const missing = PARTS.filter((part) => !isPartThere(part))
 const privileged = missing.length > 0 && isThere('apt-get') ? commandOfRoot() : undefined
 if (privileged) install(privileged, missing)
 report()
 
+function isPartThere({ command, module }) {
+  return module === undefined ? isThere(command) : placesOf('python3').some((python) => hasModule(python, module))
+}
+
+function hasModule(python, module) {
+  return spawnSync(python, ['-c', `import ${module}`], { stdio: 'ignore' }).status === 0
+}
+
 function isThere(command) {
-  return (process.env.PATH ?? '').split(delimiter).some((folder) => folder !== '' && isExecutable(join(folder, command)))
+  return placesOf(command).length > 0
+}
+
+function placesOf(command) {
+  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '')
+  return folders.map((folder) => join(folder, command)).filter(isExecutable)
 }
 
 function isExecutable(path) {
@@ -52,10 +71,11 @@ function run([program, ...args]) {
 }
 
 function report() {
-  for (const { command, debianPackage, purpose } of PARTS) {
-    const state = isThere(command) ? 'is there' : `is missing: it ${purpose}; install it, on Debian by 'apt-get install ${debianPackage}'`
+  for (const part of PARTS) {
+    const { command, debianPackage, purpose } = part
+    const state = isPartThere(part) ? 'is there' : `is missing: it ${purpose}; install it, on Debian by 'apt-get install ${debianPackage}'`
     process.stdout.write(`${command} ${state}\n`)
   }
-  const isComplete = PARTS.every(({ command }) => isThere(command))
+  const isComplete = PARTS.every(isPartThere)
   process.exitCode = isComplete || process.env.CI !== 'true' ? 0 : 1
 }

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { emptyFolder } from './fixtures/packed.js'
 import { type Finished, run } from './fixtures/processes.js'
 
-const COMMANDS = ['openssl', 'curl', 'nginx', 'haproxy', 'redis-server', 'chromium']
+const COMMANDS = ['openssl', 'curl', 'nginx', 'haproxy', 'redis-server', 'chromium', 'python3-websockets']
 const ALL_THERE = COMMANDS.map((command) => `${command} is there\n`).join('')
 const SCRIPT = fileURLToPath(new URL('setup.mjs', import.meta.url))
 
@@ -28,6 +28,12 @@ class FakeSystem {
     await this.add('apt-get', `[ "$1" = install ] || exit 0\n${install}`)
   }
 
+  /** A Python that has its module once the package of that is there. */
+  async addPython(): Promise<void> {
+    const has = `[ "$2" = 'import websockets' ] && [ -e '${join(this.#folder, 'python3-websockets')}' ]`
+    await writeFile(join(this.#folder, 'python3'), `#!/bin/sh\n${has}\n`, { mode: 0o755 })
+  }
+
   async setUp(CI: string): Promise<Finished> {
     return await run(this.#folder, process.execPath, [SCRIPT], { PATH: this.#folder, CI })
   }
@@ -43,6 +49,7 @@ async function fakeSystem(t: Test): Promise<FakeSystem> {
   // whoever is not root needs it
   await system.add('sudo', 'shift; exec "$@"')
   await system.add('true')
+  await system.addPython()
   return system
 }
 
@@ -64,7 +71,10 @@ t.test('what is missing is installed, once, and nothing else', async (t) => {
   t.equal(status, 0)
   t.equal(stdout, ALL_THERE)
   const calls = (await system.calls()).filter((call) => call.startsWith('apt-get'))
-  t.same(calls, ['apt-get update', 'apt-get install -y --no-install-recommends openssl curl haproxy redis-server chromium'])
+  t.same(calls, [
+    'apt-get update',
+    'apt-get install -y --no-install-recommends openssl curl haproxy redis-server chromium python3-websockets'
+  ])
   await system.setUp('true')
   t.equal((await system.calls()).filter((call) => call.startsWith('apt-get')).length, 2)
 })

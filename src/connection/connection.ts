@@ -43,7 +43,7 @@ export interface Connection<C extends Contract = Contract, Context = unknown, Pa
 
   /**
    * Closes the connection. What comes from the client afterwards is not handled.
-   * @param code default 1000; 3000 to 4999 are the application's, 4400 to 4499 say what PROTOCOL says
+   * @param code default 1000; 3000 to 4999 are the application's, 4400 to 4499 say what docs/protocol.md says
    * @param reason at most 123 bytes; what is longer is cut
    * @throws FST_WS_TICKET_INVALID_CLOSE_CODE
    */

@@ -1,0 +1,202 @@
+/**
+ * What docs/ shows, done by a user in an empty folder: its programs are compiled and run, its clients in other languages talk to the
+ * server of the quick start. Run by `npm run test:package`.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { createInterface, type Interface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { compile, emptyFolder, installAsNamed, packPackage, pin } from './fixtures/packed.js'
+import { findPython } from './fixtures/parts.js'
+import { outsideTap, run } from './fixtures/processes.js'
+import { allBlocks, blockAfter, blockWith, fileOf, filesOf, textOf } from './fixtures/readme.js'
+import { RedisServer } from './fixtures/redis-server.js'
+
+t.setTimeout(300_000)
+
+const CLIENTS = 'docs/clients.md'
+const RECIPES = 'docs/recipes.md'
+const START = 'docs/getting-started.md'
+const JWT_SECRET = 'a secret of the tests that is long enough'
+const OWN = [
+  'fastify',
+  'typebox',
+  '@fastify/jwt',
+  '@fastify/websocket',
+  'fastify-plugin',
+  'ioredis',
+  'tsx',
+  'ws',
+  '@types/node',
+  '@types/ws'
+]
+const OTHERS = [
+  '@fastify/autoload@6.5.0',
+  '@fastify/cookie@11.0.2',
+  '@fastify/type-provider-typebox@6.3.0',
+  'fast-jwt@6.3.6',
+  'fastify-cli@8.0.2',
+  'get-jwks@11.0.3',
+  'wscat@6.1.0'
+]
+
+const folder = await emptyFolder(t)
+await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }))
+await installAsNamed(folder, [await packPackage(t), ...(await Promise.all(OWN.map(pin))), ...OTHERS])
+
+const recipes = await writeFiles('recipes', filesOf(RECIPES))
+const start = await writeFiles('start', filesOf(START))
+const chat = await writeFiles('chat', new Map([['server.js', blockAfter('`server.js`:')], ...filesOf(CLIENTS)]))
+
+async function writeFiles(name: string, files: ReadonlyMap<string, string>): Promise<string> {
+  for (const [path, text] of files) {
+    const file = join(folder, name, path)
+    await mkdir(dirname(file), { recursive: true })
+    await writeFile(file, text)
+  }
+  return join(folder, name)
+}
+
+const BEFORE_FRAGMENT = `import Fastify from 'fastify'
+import wsTicket from 'fastify-ws-ticket'
+const app = Fastify()
+`
+
+/** Blocks of TypeScript that are no file of a page: programs, and pieces of one that has an app. */
+function otherPrograms(): Map<string, string> {
+  const blocks = allBlocks.filter((block) => block.language === 'ts' && block.page !== 'docs/reference.md' && !fileOf(block))
+  // the one of the README that declares the user is compiled by test/package.check.ts, in a project of its own
+  const programs = blocks.filter(({ text }) => !text.includes('declare module'))
+  return new Map(
+    programs.map(({ text }, index) => [
+      `block-${index}.ts`,
+      text.includes('app') && !text.includes('const app') ? BEFORE_FRAGMENT + text : text
+    ])
+  )
+}
+
+const COMPILER_OPTIONS = '--strict --exactOptionalPropertyTypes --skipLibCheck --target ES2023 --module NodeNext --types node'.split(' ')
+
+/** Compiles the TypeScript of a folder, where its JavaScript is to stand beside it. */
+async function compiles(t: Test, name: string, paths: Iterable<string>): Promise<void> {
+  const files = [...paths].filter((path) => path.endsWith('.ts')).map((path) => join(name, path))
+  t.ok(files.length > 2)
+  t.equal((await compile(folder, [...COMPILER_OPTIONS, ...files])).stdout, '', name)
+}
+
+t.test('recipes compile, and do what they say', async (t) => {
+  const others = otherPrograms()
+  await writeFiles('recipes', others)
+  await compiles(t, 'recipes', [...filesOf(RECIPES).keys(), ...others.keys()])
+  const redis = await RedisServer.start(t)
+  await copyFile(fileURLToPath(new URL('fixtures/recipes.mjs', import.meta.url)), join(recipes, 'recipes.mjs'))
+  const env = { ...process.env, JWT_SECRET, REDIS_URL: `redis://127.0.0.1:${redis.port}` }
+  const { stdout, stderr } = await run(recipes, process.execPath, ['recipes.mjs'], env)
+  t.same(
+    { stderr, ...(stdout && JSON.parse(stdout)) },
+    {
+      stderr: '',
+      cookie: { isTime: true, without: 401 },
+      jwks: { welcome: '$welcome', otherAudience: 401 },
+      tenants: { stranger: 403, refused: 403, placed: { delivered: 1 }, userId: 'blue/7' },
+      rooms: { stranger: 'NO_RIGHT', reader: 'NO_RIGHT', heard: 'hello', removed: 'NO_RIGHT', eveHeard: false },
+      queue: { url: '/reports/july.pdf' },
+      typed: { text: 'ann: hello', badBody: 400, pushed: { delivered: 1 }, hasPlugin: true },
+      movedWebsocket: { old: 'raw', new: { text: 'hello' } },
+      movedSocketIo: { said: 'hello' }
+    }
+  )
+})
+
+t.test('@fastify/autoload and fastify-cli load it like any plugin, and the prefix of a folder holds', async (t) => {
+  const env = { ...process.env, JWT_SECRET }
+  const [, ...print] = blockWith('sh', 'print-routes', RECIPES).trim().split(' ')
+  const printed = await run(recipes, join(folder, 'node_modules/.bin', print[0] ?? ''), print.slice(1), env)
+  t.match(printed.stdout, blockWith('text', '/rooms/:room/chat', RECIPES))
+  const cli = join(folder, 'node_modules/.bin/fastify')
+  const lines = startProgram(t, cli, ['start', '-p', '0', 'app.js'], recipes, { JWT_SECRET })
+  const address = await lineWith(lines, /Server listening at (http:\/\/127\.0\.0\.1:\d+)/)
+  const headers = { 'content-type': 'application/json', origin: 'https://app.example.com' }
+  const response = await fetch(`${address}/rooms/lobby/chat/ticket`, { method: 'POST', headers, body: '{}' })
+  t.match(await response.json(), { code: 'FST_WS_TICKET_UNAUTHENTICATED' })
+})
+
+t.test('what is built in the first steps compiles, passes its test, and starts', async (t) => {
+  await compiles(t, 'start', filesOf(START).keys())
+  const tsx = join(folder, 'node_modules/.bin/tsx')
+  const [, , ...testing] = blockWith('sh', '--test', START).trim().split(' ')
+  const { status, stdout } = await run(start, tsx, testing)
+  t.equal(status, 0, { stdout })
+  t.match(stdout, /pass 1\b/)
+  const [, , ...starting] = blockWith('sh', 'src/main.ts', START).trim().split(' ')
+  const lines = startProgram(t, tsx, starting, start, { JWT_SECRET, PORT: '0' })
+  t.match(await lineWith(lines, /(listening on http.*)/), /127\.0\.0\.1:\d+/)
+})
+
+const server = startProgram(t, process.execPath, ['server.js'], chat, { PORT: '0' })
+const API = await lineWith(server, /listening on (.*)/)
+
+t.test('the client in Python gets a ticket, sends, is refused, refreshes and closes', async (t) => {
+  const python = findPython('websockets')
+  if (python === undefined) throw new Error('python3-websockets is missing; run: npm run setup')
+  const [, ...args] = blockWith('sh', 'python3 chat.py', CLIENTS).trim().split(' ')
+  const program = await run(chat, python, args, { ...process.env, PORT: new URL(API).port })
+  t.same(program, { status: 0, stdout: blockWith('text', 'chat.message room:lobby', CLIENTS), stderr: '' })
+})
+
+/** The commands of the page in one shell: login and ticket, and then one with the ticket. */
+function withTicket(command: string): string {
+  const [login = '', ticket = ''] = blockWith('sh', 'TOKEN=', CLIENTS).trim().split('\n')
+  return `${login}\nTICKET=$(${ticket} | sed 's/.*"ticket":"\\([^"]*\\)".*/\\1/')\n${command}`
+}
+
+const shellEnv = { ...process.env, API, WS: API.replace('http', 'ws'), PATH: `${join(folder, 'node_modules/.bin')}:${process.env.PATH}` }
+
+t.test('curl gets a ticket, and shows the upgrade and the welcome', async (t) => {
+  const asked = await run(chat, 'sh', ['-c', blockWith('sh', 'TOKEN=', CLIENTS)], shellEnv)
+  const shown = JSON.parse(blockWith('json', 'expiresIn', CLIENTS))
+  t.same(Object.keys(JSON.parse(asked.stdout)), Object.keys(shown))
+  const upgraded = await run(chat, 'sh', ['-c', withTicket(blockWith('sh', 'curl -si', CLIENTS))], shellEnv)
+  t.match(upgraded.stdout.replaceAll('\r', ''), blockWith('http', '101', CLIENTS))
+  t.match(upgraded.stdout, /"type":"\$welcome"/)
+})
+
+t.test('wscat sends a message and prints the reply', async (t) => {
+  const command = withTicket(blockWith('sh', 'wscat', CLIENTS).replace('npx ', ''))
+  // it leaves when its input ends, which in a terminal it does not
+  const lines = startProgram(t, 'sh', ['-c', command], chat, shellEnv)
+  const reply = JSON.parse(await lineWith(lines, /(.*\$reply.*)/))
+  t.type(reply.payload.id, 'number')
+  t.same({ ...reply, payload: { id: 1 } }, JSON.parse(blockWith('json', '$reply', CLIENTS)))
+})
+
+t.test('the reference is that of the package', async (t) => {
+  const script = fileURLToPath(new URL('../docs/reference.mjs', import.meta.url))
+  const { stdout } = await run(folder, process.execPath, [script, join(folder, 'node_modules/fastify-ws-ticket'), '--print'])
+  t.ok(stdout === textOf('docs/reference.md'), 'else: npm run docs')
+  t.match(await readFile(join(folder, 'node_modules/fastify-ws-ticket/docs/reference.md'), 'utf8'), /^# Reference/)
+})
+
+/** Starts a program whose input stays open; ended with the test. */
+function startProgram(t: Test, command: string, args: readonly string[], cwd: string, env: NodeJS.ProcessEnv): Interface {
+  const child = spawn(...outsideTap(command, args), { cwd, env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'inherit'] })
+  t.teardown(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const exited = once(child, 'exit')
+    child.kill()
+    await exited
+  })
+  return createInterface(child.stdout)
+}
+
+/** What is in the brackets of a pattern, in the first line that matches it. */
+async function lineWith(lines: Interface, pattern: RegExp): Promise<string> {
+  for await (const line of lines) {
+    const [, found] = pattern.exec(line) ?? []
+    if (found !== undefined) return found
+  }
+  throw new Error(`the program ended without ${pattern}`)
+}
