@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { compile, emptyFolder, installAsNamed, packPackage, pin } from './fixtures/packed.js'
 import { findPython } from './fixtures/parts.js'
+import { freePort } from './fixtures/ports.js'
 import { outsideTap, run } from './fixtures/processes.js'
 import { allBlocks, blockAfter, blockWith, fileOf, filesOf, textOf } from './fixtures/readme.js'
 import { RedisServer } from './fixtures/redis-server.js'
@@ -117,7 +118,9 @@ t.test('@fastify/autoload and fastify-cli load it like any plugin, and the prefi
   const printed = await run(recipes, join(folder, 'node_modules/.bin', print[0] ?? ''), print.slice(1), env)
   t.match(printed.stdout, blockWith('text', '/rooms/:room/chat', RECIPES))
   const cli = join(folder, 'node_modules/.bin/fastify')
-  const lines = startProgram(t, cli, ['start', '-p', '0', 'app.js'], recipes, { JWT_SECRET })
+  const lines = startProgram(t, cli, ['start', '-a', '127.0.0.1', '-l', 'info', '-p', String(await freePort()), 'app.js'], recipes, {
+    JWT_SECRET
+  })
   const address = await lineWith(lines, /Server listening at (http:\/\/127\.0\.0\.1:\d+)/)
   const headers = { 'content-type': 'application/json', origin: 'https://app.example.com' }
   const response = await fetch(`${address}/rooms/lobby/chat/ticket`, { method: 'POST', headers, body: '{}' })
