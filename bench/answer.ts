@@ -37,6 +37,8 @@ export function answer(ready: Answer, own: Answers = {}): void {
     }
   })
   process.once('SIGTERM', () => process.exit())
+  // whoever asks is gone
+  process.once('disconnect', () => process.exit())
   tell(ready)
 }
 

@@ -14,7 +14,7 @@ type Said = { readonly id?: number; readonly answer?: Answer; readonly error?: s
 
 /** Where each program leaves a profile of its CPU time when it ends, if this is set. */
 const PROFILES = process.env.BENCH_PROFILES
-const TYPES = fileURLToPath(new URL('../test/fixtures/strip-types.mjs', import.meta.url))
+const TYPES = fileURLToPath(new URL('load-types.mjs', import.meta.url))
 
 /**
  * A program in a process of its own: a server that is measured, or what loads it. It is asked questions and answers with

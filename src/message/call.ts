@@ -28,8 +28,8 @@ export class MessageCall implements Runnable {
     this.#clock = clock
   }
 
-  run(): unknown {
-    this.#startedAt = this.#clock.now()
+  run(now: number): unknown {
+    this.#startedAt = now
     return this.definition.handle(this.#payload, this.connection)
   }
 

@@ -9,7 +9,7 @@ export interface MessageConnection extends LimitedConnection {
   readonly log: FastifyBaseLogger
   readonly pipeline: Pipeline<MessageCall>
   /** Is its session still on? Closes it where it has run out. */
-  isInSession(): boolean
+  isInSession(now: number): boolean
   /** Sends a frame; false when the connection is not there for it any more. */
   write(frame: string): boolean
   /** Closes the connection; afterwards nothing is written. */

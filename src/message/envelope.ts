@@ -1,7 +1,7 @@
 import { fail } from '../errors.js'
 import type { ClientFrame } from '../protocol.js'
 
-const PROPERTIES: ReadonlySet<string> = new Set(['type', 'id', 'payload'])
+const isStray = (name: string) => name !== 'type' && name !== 'id' && name !== 'payload'
 
 /**
  * Checks the outer form of a frame.
@@ -11,7 +11,7 @@ export function checkEnvelope(value: unknown): ClientFrame {
   if (!isRecord(value)) throw fail('INVALID_ENVELOPE', ['it is not an object'])
   const { type, id, payload } = value
   if (typeof type !== 'string') throw fail('INVALID_ENVELOPE', ['type is not a text'])
-  if (!Object.keys(value).every((name) => PROPERTIES.has(name))) throw fail('INVALID_ENVELOPE', ['it has other properties'])
+  if (Object.keys(value).some(isStray)) throw fail('INVALID_ENVELOPE', ['it has other properties'])
   if (id === undefined) return { type, payload }
   if (!isFrameId(id)) throw fail('INVALID_ENVELOPE', ['id is not a non-negative integer'])
   return { type, id, payload }

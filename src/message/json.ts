@@ -19,17 +19,21 @@ export function parseJson(text: string): unknown {
  * @throws FST_WS_TICKET_INVALID_JSON
  */
 export function inspectJson(value: unknown, depthLeft: number): void {
-  if (typeof value !== 'object' || value === null) return
+  if (!isObject(value)) return
   if (depthLeft === 0) throw fail('INVALID_JSON', ['it is nested too deep'])
   if (Array.isArray(value)) {
     for (const item of value) inspectJson(item, depthLeft - 1)
     return
   }
   for (const key of Object.keys(value)) {
-    const inner: unknown = Reflect.get(value, key)
+    const inner = value[key]
     if (reachesPrototype(key, inner)) throw fail('INVALID_JSON', ['it has a key that is not allowed'])
     inspectJson(inner, depthLeft - 1)
   }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
 }
 
 function reachesPrototype(key: string, inner: unknown): boolean {

@@ -2,14 +2,14 @@ import { isPromiseLike } from '../promise-like.js'
 
 /** A message on its way through its handler. */
 export interface Runnable {
-  /** Calls the handler; may throw, may answer with a promise. */
-  run(): unknown
+  /** Calls the handler, at this time; may throw, may answer with a promise. */
+  run(now: number): unknown
 }
 
 /** What becomes of a call. Each call that begins has exactly one outcome. None of these may throw. */
 export interface CallOutcomes<Call> {
   /** May a call that has waited still begin? When not, it has no other outcome. */
-  mayBegin(call: Call): boolean
+  mayBegin(call: Call, now: number): boolean
   succeeded(call: Call, result: unknown): void
   failed(call: Call, error: unknown): void
   timedOut(call: Call): void
@@ -47,10 +47,10 @@ export class Pipeline<Call extends Runnable> {
     return this.#running.size === 0
   }
 
-  /** Takes a call in; false when there is no room. */
-  accept(call: Call): boolean {
+  /** Takes a call in, at this time; false when there is no room. */
+  accept(call: Call, now: number): boolean {
     if (this.#running.size < this.#settings.inFlight) {
-      this.#start(call)
+      this.#start(call, now)
       return true
     }
     if (this.#waiting.length >= this.#settings.maxQueued) return false
@@ -73,20 +73,20 @@ export class Pipeline<Call extends Runnable> {
     this.#waiting = []
   }
 
-  #start(call: Call): void {
+  #start(call: Call, now: number): void {
     let result: unknown
     try {
-      result = call.run()
+      result = call.run(now)
     } catch (error) {
       this.#outcomes.failed(call, error)
       return
     }
-    if (isPromiseLike(result)) this.#await(call, result)
+    if (isPromiseLike(result)) this.#await(call, result, now)
     else this.#outcomes.succeeded(call, result)
   }
 
-  #await(call: Call, result: PromiseLike<unknown>): void {
-    const running = { call, dueAt: this.#now() + this.#settings.handlerTimeoutMs }
+  #await(call: Call, result: PromiseLike<unknown>, now: number): void {
+    const running = { call, dueAt: now + this.#settings.handlerTimeoutMs }
     this.#running.add(running)
     // what claims to be a promise may throw where a promise rejects; what is answered too late is dropped
     Promise.resolve(result).then(
@@ -107,7 +107,8 @@ export class Pipeline<Call extends Runnable> {
     while (this.#running.size < this.#settings.inFlight) {
       const next = this.#waiting.shift()
       if (!next) return
-      if (this.#outcomes.mayBegin(next)) this.#start(next)
+      const now = this.#now()
+      if (this.#outcomes.mayBegin(next, now)) this.#start(next, now)
     }
   }
 }

@@ -55,7 +55,7 @@ function dispatch(stage: ReceiveStage, connection: MessageConnection, frame: Cli
   if (!definition.payload.check(payload)) return refusePayload(stage, connection, id, definition, payload)
 
   const call = new MessageCall(frame, payload, definition, connection, stage.clock)
-  if (!connection.pipeline.accept(call)) refuse(connection, { metrics: definition.metrics, id }, fail('TOO_MANY_IN_FLIGHT'))
+  if (!connection.pipeline.accept(call, now)) refuse(connection, { metrics: definition.metrics, id }, fail('TOO_MANY_IN_FLIGHT'))
 }
 
 /** At once, past the messages that wait: pages can not see the pings of RFC 6455, and ask in this way whether anybody is there. */

@@ -13,7 +13,7 @@ const MAX_BYTES_A_CHARACTER = 3
 /** Answers on its connection what the handler of a message returned or threw. */
 export function replyOutcomes(maxBytes: number): CallOutcomes<MessageCall> {
   return {
-    mayBegin: ({ connection }) => connection.isInSession(),
+    mayBegin: ({ connection }, now) => connection.isInSession(now),
     succeeded(call, result) {
       try {
         if (call.id !== undefined) call.connection.write(encodeChecked(call.id, result, call.definition, maxBytes))

@@ -62,7 +62,7 @@ t.test('G10 a call that returns, throws, fulfils or rejects has one outcome each
     immediate('g', () => null)
   ]
   for (const call of calls) {
-    t.ok(pipeline.accept(call))
+    t.ok(pipeline.accept(call, 0))
     await turn()
   }
   t.same(log, [
@@ -81,7 +81,7 @@ t.test('with one in flight, calls run strictly in order', async (t) => {
   const { log, outcomes } = record()
   const pipeline = new Pipeline<Call>(settings, outcomes, () => 0)
   const [a, b, c] = [new Call('a'), new Call('b'), new Call('c')]
-  for (const call of [a, b, c]) t.ok(pipeline.accept(call))
+  for (const call of [a, b, c]) t.ok(pipeline.accept(call, 0))
   t.same([a.isStarted, b.isStarted, c.isStarted], [true, false, false])
   b.succeed()
   await turn()
@@ -100,19 +100,19 @@ t.test('H8 the queue is bounded and a freed place is used', async (t) => {
   const pipeline = new Pipeline<Call>(settings, outcomes, () => 0)
   const [a, b, c, d] = [new Call('a'), new Call('b'), new Call('c'), new Call('d')]
   t.same(
-    [a, b, c, d].map((call) => pipeline.accept(call)),
+    [a, b, c, d].map((call) => pipeline.accept(call, 0)),
     [true, true, true, false]
   )
   a.succeed()
   await turn()
   t.notOk(d.isStarted)
-  t.ok(pipeline.accept(d))
+  t.ok(pipeline.accept(d, 0))
 })
 
 t.test('H8 without a queue, whatever does not run at once is refused', async (t) => {
   const pipeline = new Pipeline<Call>({ ...settings, maxQueued: 0 }, record().outcomes, () => 0)
   t.same(
-    [new Call('a'), new Call('b')].map((call) => pipeline.accept(call)),
+    [new Call('a'), new Call('b')].map((call) => pipeline.accept(call, 0)),
     [true, false]
   )
 })
@@ -121,7 +121,7 @@ t.test('with four in flight, four run at a time and answer as they finish', asyn
   const { log, outcomes } = record()
   const pipeline = new Pipeline<Call>({ ...settings, inFlight: 4 }, outcomes, () => 0)
   const calls = ['a', 'b', 'c', 'd', 'e'].map((name) => new Call(name))
-  for (const call of calls) pipeline.accept(call)
+  for (const call of calls) pipeline.accept(call, 0)
   t.same(
     calls.map(({ isStarted }) => isStarted),
     [true, true, true, true, false]
@@ -139,8 +139,8 @@ t.test('G10 a call that never settles is given up, once, and its slot is freed',
   let now = 0
   const pipeline = new Pipeline<Call>(settings, outcomes, () => now)
   const [a, b] = [new Call('a'), new Call('b')]
-  pipeline.accept(a)
-  pipeline.accept(b)
+  pipeline.accept(a, 0)
+  pipeline.accept(b, 0)
   pipeline.expire(999)
   t.same(log, [])
   now = 1000
@@ -163,8 +163,8 @@ t.test('G8 what is cleared never starts; what runs goes on', async (t) => {
   const { log, outcomes } = record()
   const pipeline = new Pipeline<Call>(settings, outcomes, () => 0)
   const [a, b] = [new Call('a'), new Call('b')]
-  pipeline.accept(a)
-  pipeline.accept(b)
+  pipeline.accept(a, 0)
+  pipeline.accept(b, 0)
   pipeline.clear()
   a.succeed(1)
   await turn()
@@ -176,8 +176,12 @@ t.test('waiting calls that are over at once are all run, without recursion', asy
   const { log, outcomes } = record()
   const pipeline = new Pipeline<Call>({ ...settings, maxQueued: 1000 }, outcomes, () => 0)
   const first = new Call('first')
-  pipeline.accept(first)
-  for (let i = 0; i < 1000; i++) pipeline.accept(immediate(`${i}`, () => i))
+  pipeline.accept(first, 0)
+  for (let i = 0; i < 1000; i++)
+    pipeline.accept(
+      immediate(`${i}`, () => i),
+      0
+    )
   first.succeed()
   await turn()
   t.equal(log.length, 1001)
@@ -188,7 +192,7 @@ t.test('what has waited too long to begin does not, and holds up nobody', async 
   const { log, outcomes } = record()
   const pipeline = new Pipeline<Call>(settings, outcomes, () => 0)
   const [a, late, b] = [new Call('a'), new Call('late'), new Call('b')]
-  for (const call of [a, late, b]) t.ok(pipeline.accept(call))
+  for (const call of [a, late, b]) t.ok(pipeline.accept(call, 0))
   a.succeed()
   await turn()
   t.notOk(late.isStarted)
@@ -202,7 +206,12 @@ t.test('G10 a promise that throws where it should reject is a failure', async (t
   const then = () => {
     throw new Error('broken')
   }
-  t.ok(pipeline.accept(immediate('a', () => ({ then }))))
+  t.ok(
+    pipeline.accept(
+      immediate('a', () => ({ then })),
+      0
+    )
+  )
   await turn()
   t.same(log, ['a failed Error: broken'])
   t.ok(pipeline.isIdle)
