@@ -95,6 +95,13 @@ export interface ErrorDetails {
 /** An error of this package. `help` is the place of its entry in the documents. */
 export type TicketError = FastifyError & ErrorDetails & { statusCode: number; help: string }
 
+const codes: ReadonlySet<unknown> = new Set(Object.keys(table).map((name) => CODE_PREFIX + name))
+
+/** Is this one of the codes of the table? */
+export function isErrorCode(code: unknown): code is ErrorCode {
+  return codes.has(code)
+}
+
 /** The code that stands for a name. */
 export function codeOf(name: ErrorName): ErrorCode {
   return `${CODE_PREFIX}${name}`

@@ -54,7 +54,7 @@ export interface ConnectionHost {
   subscribed(topic: string, connection: LiveConnection): Promise<void>
   unsubscribed(topic: string, connection: LiveConnection): void
   opened(connection: LiveConnection): unknown
-  closed(connection: LiveConnection, code: number, reason: string): void
+  closed(connection: LiveConnection, code: number, reason: string, by: 'server' | 'client'): void
 }
 
 /** `draining` finishes what runs and takes nothing new; `closing` waits for the peer's close frame. */
@@ -307,8 +307,8 @@ export class LiveConnection implements Connection, LimitedConnection {
     this.#pipeline?.clear()
     this.#release()
     this.#abort?.abort()
-    if (this.#closeCode === 0) this.#host.closed(this, code, escapeControls(reason))
-    else this.#host.closed(this, this.#closeCode, this.#closeReason)
+    if (this.#closeCode === 0) this.#host.closed(this, code, escapeControls(reason), 'client')
+    else this.#host.closed(this, this.#closeCode, this.#closeReason, 'server')
   }
 
   #areTooMany(extraFrames: number, now: number): boolean {

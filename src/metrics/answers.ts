@@ -9,15 +9,26 @@ export async function noting<T>(request: FastifyRequest, work: () => Promise<T>)
   try {
     return await work()
   } catch (error) {
-    refusals.set(request, outcomeOf(error))
+    note(request, error)
     throw error
   }
+}
+
+/** Notes why we refuse a request. */
+export function note(request: FastifyRequest, error: unknown): void {
+  refusals.set(request, outcomeOf(error))
 }
 
 /** A hook for `onResponse` that tells what became of each request that Fastify answered. */
 export function tellAnswers(tell: (outcome: string) => void, success: string) {
   return (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
-    tell(reply.statusCode < 400 ? success : (refusals.get(request) ?? `HTTP_${reply.statusCode}`))
+    if (isGone(request)) tell('abandoned')
+    else tell(reply.statusCode < 400 ? success : (refusals.get(request) ?? `HTTP_${reply.statusCode}`))
     done()
   }
+}
+
+/** A client that has left before it was looked at has no address; whatever it was refused for, that is why. */
+function isGone({ ip }: FastifyRequest): boolean {
+  return !ip
 }

@@ -29,7 +29,7 @@ export interface HandshakeEvent {
 
 /** A frame from a client was answered, or handled without an answer. */
 export interface MessageEvent extends RouteEvent {
-  /** A type of the contract or of the protocol; `unknown` for everything else. */
+  /** A type of the contract or of the protocol; `$unknown` for everything else. */
   readonly type: string
   /** `ok`; the code of the refusal; or `HTTP_<status>` for one of the app's own. */
   readonly outcome: string
@@ -40,6 +40,7 @@ export interface MessageEvent extends RouteEvent {
 /** A connection was closed. */
 export interface CloseEvent extends RouteEvent {
   readonly code: number
+  readonly by: 'server' | 'client'
 }
 
 /**

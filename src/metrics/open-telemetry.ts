@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { isPromiseLike } from '../promise-like.js'
 import { FAMILIES, HANDLER_SECONDS, type Sample } from './families.js'
 import { tellHandlerTimes } from './handler-times.js'
+import { onceATurn } from './once-a-turn.js'
 import { outcomeOf } from './outcome.js'
 import type { TraceMessage } from './trace.js'
 
@@ -27,13 +28,14 @@ export interface Meter {
  * @see https://opentelemetry.io/docs/languages/js/instrumentation/#metrics
  */
 export function collectOpenTelemetry(app: FastifyInstance, meter: Meter, { prefix = 'ws_ticket.' }: { prefix?: string } = {}): void {
+  const stats = onceATurn(() => app.wsTicket.stats())
   for (const { name, help, kind, read } of FAMILIES) {
     const options = { description: help }
     // the kind says what a counter's name ends in for Prometheus
     const plain = prefix + name.replace(/_total$/, '')
     const instrument = kind === 'gauge' ? meter.createObservableGauge(plain, options) : meter.createObservableCounter(plain, options)
     const observe: Parameters<typeof instrument.addCallback>[0] = (result) => {
-      for (const { labels, value } of read(app.wsTicket.stats())) result.observe(value, labels)
+      for (const { labels, value } of read(stats())) result.observe(value, labels)
     }
     instrument.addCallback(observe)
     app.addHook('onClose', async () => instrument.removeCallback(observe))

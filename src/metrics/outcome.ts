@@ -1,4 +1,4 @@
-import { CODE_PREFIX } from '../errors.js'
+import { isErrorCode } from '../errors.js'
 
 /**
  * What a refusal is counted as: the code of this package, or `HTTP_<status>` for the app's own, whose codes may be as many as it
@@ -6,7 +6,7 @@ import { CODE_PREFIX } from '../errors.js'
  */
 export function outcomeOf(error: unknown, statusCode = statusOf(error)): string {
   const code: unknown = Reflect.get(Object(error), 'code')
-  return typeof code === 'string' && code.startsWith(CODE_PREFIX) ? code : `HTTP_${statusCode}`
+  return isErrorCode(code) ? code : `HTTP_${statusCode}`
 }
 
 function statusOf(error: unknown): number {

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { FAMILIES, HANDLER_SECONDS, type Sample } from './families.js'
 import { tellHandlerTimes } from './handler-times.js'
 import { BUCKETS_S } from './histogram.js'
+import { onceATurn } from './once-a-turn.js'
 
 interface MetricOptions<Register> {
   name: string
@@ -46,8 +47,9 @@ export function collectPrometheus<Register>(
     labelNames: [...labels],
     ...(register !== undefined && { registers: [register] })
   })
+  const stats = onceATurn(() => app.wsTicket.stats())
   for (const family of FAMILIES) {
-    const read = () => family.read(app.wsTicket.stats())
+    const read = () => family.read(stats())
     if (family.kind === 'gauge') showGauge(client, optionsOf(family), read)
     else showCounter(client, optionsOf(family), read)
   }

@@ -1,3 +1,4 @@
+import { CloseCode } from '../protocol.js'
 import { type CloseEvent, channels, type HandshakeEvent, type RedemptionEvent, type TicketEvent } from './events.js'
 import { MessageMetrics, type MessageTotals } from './message-metrics.js'
 import { Tally } from './tally.js'
@@ -19,12 +20,22 @@ export interface RouteTotals {
   readonly bytes: Bytes
   /** Messages by their type. */
   readonly messages: Readonly<Record<string, MessageTotals>>
-  /** Connections that were closed, by close code; 1013 are slow readers. Codes that no client of ours sends are `other`. */
+  /** Connections that were closed, by close code; 1013 are slow readers. The app's own codes, and what a client makes up, are `other`. */
   readonly closes: Readonly<Record<string, number>>
 }
 
-/** The codes of RFC 6455 and this protocol's; of the app's own there may be a thousand. */
-const isKnownCode = (code: number) => (code >= 1000 && code <= 1015) || (code >= 4400 && code <= 4429)
+/** Who closed a connection. */
+export type Closer = 'server' | 'client'
+
+/** The codes that say the same whoever sends them: done, going away, none, and no close frame at all. */
+const OF_BOTH: ReadonlySet<number> = new Set([1000, 1001, 1005, 1006])
+
+/** Of the app's own codes there may be a thousand, and a client may make up any. */
+function isCounted(code: number, by: Closer): boolean {
+  return OF_BOTH.has(code) || (by === 'server' && OWN_CODES.has(code))
+}
+
+const OWN_CODES: ReadonlySet<number> = new Set([1002, 1007, 1008, ...Object.values(CloseCode)])
 
 /** Counts what happens on one route, and tells whoever listens. */
 export class RouteMetrics {
@@ -63,10 +74,10 @@ export class RouteMetrics {
   }
 
   /** @param bytes all that went over its socket */
-  connectionClosed(code: number, bytes: Bytes): void {
+  connectionClosed(code: number, by: Closer, bytes: Bytes): void {
     this.#bytes = addBytes(this.#bytes, bytes)
-    this.#closes.add(isKnownCode(code) ? code : 'other')
-    const event: CloseEvent = { source: this.#source, route: this.#route, code }
+    this.#closes.add(isCounted(code, by) ? code : 'other')
+    const event: CloseEvent = { source: this.#source, route: this.#route, code, by }
     channels.close.publish(event)
   }
 

@@ -9,7 +9,7 @@ import type { MessageTable } from '../message/messages.js'
 import { Pipeline } from '../message/pipeline.js'
 import { receive } from '../message/receive.js'
 import { replyOutcomes } from '../message/reply.js'
-import type { RouteMetrics } from '../metrics/route-metrics.js'
+import type { Closer, RouteMetrics } from '../metrics/route-metrics.js'
 import type { ConnectionSettings } from '../options.js'
 import type { Bus } from '../publish/bus.js'
 import { EventEncoder } from '../publish/events.js'
@@ -92,9 +92,9 @@ export class RouteHost implements ConnectionHost {
     return this.#hooks.onOpen?.(connection)
   }
 
-  closed(connection: LiveConnection, code: number, reason: string): void {
+  closed(connection: LiveConnection, code: number, reason: string, by: Closer): void {
     this.registry.remove(connection)
-    this.metrics.connectionClosed(code, connection.bytes)
+    this.metrics.connectionClosed(code, by, connection.bytes)
     void this.#closing.run(() => this.#runOnClose(connection, code, reason))
   }
 

@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import { fail } from '../errors.js'
+import { note } from '../metrics/answers.js'
 import type { Settings } from '../options.js'
 
 const RETRY_AFTER_MS = 1000
@@ -11,8 +12,11 @@ const RETRY_AFTER_MS = 1000
 export function setDeadline(reply: FastifyReply, { clock, handshakeTimeoutMs }: Settings): void {
   const stop = clock.every(handshakeTimeoutMs, () => {
     stop()
+    if (reply.sent) return
     const cause = new Error('the request was not answered within handshakeTimeout')
-    if (!reply.sent) reply.send(fail('UNAVAILABLE', [], { retryAfterMs: RETRY_AFTER_MS, cause }))
+    const error = fail('UNAVAILABLE', [], { retryAfterMs: RETRY_AFTER_MS, cause })
+    note(reply.request, error)
+    reply.send(error)
   })
   // the one without the other where a client leaves, and where a request is injected
   reply.raw.once('close', stop).once('finish', stop)

@@ -6,6 +6,8 @@ t.test('a refusal of ours is its code; one of the app is its status, whatever it
   t.equal(outcomeOf(fail('FORBIDDEN')), 'FST_WS_TICKET_FORBIDDEN')
   t.equal(outcomeOf(Object.assign(new Error('no'), { statusCode: 402, code: 'PAYMENT 4711 MISSING' })), 'HTTP_402')
   t.equal(outcomeOf(Object.assign(new Error('no'), { statusCode: 404 })), 'HTTP_404')
+  const posing = Object.assign(new Error('no'), { statusCode: 404, code: 'FST_WS_TICKET_4711' })
+  t.equal(outcomeOf(posing), 'HTTP_404', 'and what only looks like a code of ours')
   for (const thrown of [
     new Error('no'),
     undefined,

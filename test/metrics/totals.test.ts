@@ -2,9 +2,9 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import type { TicketStore } from '../../src/index.js'
-import { buildEchoApp, echoContract, echoHandlers } from '../fixtures/app.js'
+import { buildEchoApp, echoContract, echoHandlers, ORIGIN } from '../fixtures/app.js'
 import { connect, listen } from '../fixtures/client.js'
-import { connectRaw } from '../fixtures/raw-socket.js'
+import { connectRaw, requestBytes } from '../fixtures/raw-socket.js'
 import { issueTicket, requestTicket } from '../fixtures/tickets.js'
 import { as, buildTimedApp } from '../fixtures/timed-app.js'
 import { until } from '../fixtures/until.js'
@@ -98,7 +98,7 @@ t.test('a ticket that is presented is redeemed, replayed or refused; an upgrade 
   client.socket.close(1000)
   await untilStats(app)
   t.strictSame(routeOf(app).closes, { 1000: 1 })
-  t.strictSame(told.at(-1), { channel: 'close', route: '/echo', code: 1000 })
+  t.strictSame(told.at(-1), { channel: 'close', route: '/echo', code: 1000, by: 'client' })
   const { received, sent } = routeOf(app).bytes
   t.ok(received > 100 && sent > 100, `${received} and ${sent}, the handshake included`)
 })
@@ -174,14 +174,14 @@ t.test('messages are counted by type and outcome, with the time of their handler
 t.test('close codes of the app or of a client’s making are one', async (t) => {
   const app = await buildEchoApp(t)
   await listen(app)
-  for (const code of [4000, 3999, 4999]) {
+  for (const code of [4000, 3999, 1013, 4409, 4429]) {
     const client = await connect(t, app, '/echo')
     await client.next()
     client.socket.close(code)
     await client.closed
   }
   await untilStats(app)
-  t.strictSame(routeOf(app).closes, { other: 3 })
+  t.strictSame(routeOf(app).closes, { other: 5 })
 })
 
 t.test('tickets that expire unused are counted where the store knows; a store may not', async (t) => {
@@ -214,4 +214,35 @@ t.test('two apps in a process are told apart, by what their plugins count and by
   await issueTicket(two, '/echo')
   t.same(told, [])
   t.same(routeOf(one).tickets, {})
+})
+
+t.test('C14 a client that has left before its request was looked at has abandoned it, whatever it was refused for', async (t) => {
+  const app = await buildEchoApp(t)
+  await app.ready()
+  const tickets = [await issueTicket(app, '/echo'), await issueTicket(app, '/echo')]
+  const port = await listen(app)
+  const leave = async (bytes: string) => {
+    const { socket } = await connectRaw(t, port)
+    await new Promise<void>((resolve) => socket.write(bytes, () => resolve()))
+    socket.resetAndDestroy()
+    // nothing is looked at while this goes on, so that all of it is in the system when it is
+    const end = performance.now() + 100
+    while (performance.now() < end);
+  }
+  for (const ticket of tickets) await leave(handshakeBytes('/echo', ticket))
+  await leave(
+    `${requestBytes('POST /echo/ticket HTTP/1.1', {
+      Host: 'localhost',
+      Origin: ORIGIN,
+      'Content-Type': 'application/json',
+      'Content-Length': '2'
+    })}{}`
+  )
+  await until(() => {
+    const { handshakes, routes } = app.wsTicket.stats().totals
+    const abandoned = [handshakes.abandoned, routes['/echo']?.handshakes.abandoned, routes['/echo']?.tickets.abandoned]
+    return abandoned.reduce<number>((sum, count) => sum + (count ?? 0), 0) === 3
+  })
+  t.strictSame(routeOf(app).tickets, { issued: 2, abandoned: 1 })
+  t.equal(routeOf(app).handshakes.FST_WS_TICKET_TLS_REQUIRED, undefined)
 })

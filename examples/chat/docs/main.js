@@ -28,7 +28,7 @@ function show(api) {
   )
   byId('state').remove()
   // what the address points to was not there when the page was loaded
-  byId(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView()
+  byId(location.hash.slice(1))?.scrollIntoView()
 }
 
 function channelLinks(api, key) {
