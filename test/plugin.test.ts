@@ -45,6 +45,17 @@ t.test('helmet and rate limits that the plugin registers touch its own routes on
   t.equal(ticket.headers['x-content-type-options'], 'nosniff')
 })
 
+t.test('a route may say itself what helmet is to do with its answers', async (t) => {
+  const app = await buildApp(t)
+  app.wsRoute('/denying', { ...echoRoute, helmet: { frameguard: { action: 'deny' } } })
+  app.wsRoute('/bare', { ...echoRoute, helmet: false })
+  const [denying, bare] = [await requestTicket(app, '/denying'), await requestTicket(app, '/bare')]
+  t.match(denying.headers, { 'x-frame-options': 'DENY', 'x-content-type-options': 'nosniff' })
+  t.equal(bare.headers['x-frame-options'], undefined)
+  await listen(app)
+  for (const path of ['/denying', '/bare']) await answersAt(t, app, path)
+})
+
 t.test('an answer keeps the headers that the app has set past Fastify, and no other answer gets them', async (t) => {
   const app = await buildApp(t)
   let isFirst = true

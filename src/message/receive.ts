@@ -30,25 +30,24 @@ export function receive(stage: ReceiveStage, connection: MessageConnection, data
 
   const frame = decode(data, settings.maxDepth)
   if ('error' in frame) return refuseBad(stage, connection, { metrics: table.unknown, id: frame.id }, frame.error)
+  if (frame.type === ControlType.ping) return answerPing(stage, connection, frame.id)
+
+  const definition = table.definitions.get(frame.type)
+  if (!definition) return refuseBad(stage, connection, { metrics: table.unknown, id: frame.id }, fail('UNKNOWN_TYPE'))
   try {
-    dispatch(stage, connection, frame, now)
+    offer(stage, connection, frame, definition, now)
   } catch (error) {
     // a schema's own check may throw
-    if (isLine(stage, connection, stage.table.faultLines)) {
+    if (isLine(stage, connection, table.faultLines)) {
       logFailure(connection.log, error, 'a message could not be checked; more are not logged for a minute', { type: frame.type })
     }
-    refuse(connection, { metrics: table.definitions.get(frame.type)?.metrics ?? table.unknown, id: frame.id }, error)
+    refuse(connection, { metrics: definition.metrics, id: frame.id }, error)
   }
 }
 
 /** A message without a payload is one with nothing in it. */
-function dispatch(stage: ReceiveStage, connection: MessageConnection, frame: ClientFrame, now: number): void {
-  const { type, id, payload = {} } = frame
-  if (type === ControlType.ping) return answerPing(stage, connection, id)
-
-  const definition = stage.table.definitions.get(type)
-  if (!definition) return refuseBad(stage, connection, { metrics: stage.table.unknown, id }, fail('UNKNOWN_TYPE'))
-
+function offer(stage: ReceiveStage, connection: MessageConnection, frame: ClientFrame, definition: MessageDefinition, now: number): void {
+  const { id, payload = {} } = frame
   const wait = definition.limit?.take(connection, now) ?? 0
   if (wait > 0) return refuseOverLimit(stage, connection, { metrics: definition.metrics, id }, wait)
 

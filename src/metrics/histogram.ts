@@ -12,27 +12,28 @@ export interface HistogramSnapshot {
 
 /** Durations in buckets. */
 export class Histogram {
-  /** One more than there are bounds: the last is for what is longer than all. */
-  readonly #counts = new Float64Array(BUCKETS_S.length + 1)
+  /** How many are in each and in no smaller one. */
+  readonly #buckets = BUCKETS_S.map((le) => ({ le, count: 0 }))
+  #count = 0
   #sum = 0
 
   observe(ms: number): void {
     const seconds = ms / 1000
-    let bucket = 0
-    for (const bound of BUCKETS_S) {
-      if (seconds <= bound) break
-      bucket++
-    }
-    this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1
+    this.#count++
     this.#sum += seconds
+    for (const bucket of this.#buckets) {
+      if (seconds > bucket.le) continue
+      bucket.count++
+      return
+    }
   }
 
   snapshot(): HistogramSnapshot {
-    let count = 0
-    const buckets = BUCKETS_S.map((le, index) => {
-      count += this.#counts[index] ?? 0
-      return { le, count }
+    let below = 0
+    const buckets = this.#buckets.map(({ le, count }) => {
+      below += count
+      return { le, count: below }
     })
-    return { count: count + (this.#counts[BUCKETS_S.length] ?? 0), sum: this.#sum, buckets }
+    return { count: this.#count, sum: this.#sum, buckets }
   }
 }

@@ -81,10 +81,8 @@ export class RouteMetrics {
     channels.close.publish(event)
   }
 
-  /** The metrics of one type of message; there must be few types, so none may come from a client. */
+  /** The metrics of one type of message, asked for once; there must be few types, so none may come from a client. */
   messages(type: string): MessageMetrics {
-    const known = this.#messages.get(type)
-    if (known) return known
     const metrics = new MessageMetrics(this.#source, this.#route, type)
     this.#messages.set(type, metrics)
     return metrics

@@ -181,6 +181,15 @@ t.test('G12 replies that are circular, no JSON or huge are caught', async (t) =>
   }
 })
 
+t.test('a reply of as many bytes as may be buffered is sent, whatever its characters', async (t) => {
+  const { client } = await given(t, (payload) => payload, { maxBuffered: 1024 })
+  const room = 1024 - Buffer.byteLength('{"type":"$reply","id":1,"payload":""}')
+  for (const payload of ['x'.repeat(room), 'ä'.repeat(room / 2), '€'.repeat(room / 3)]) {
+    t.same(await client.request('ask', payload, 1), { type: '$reply', id: 1, payload })
+  }
+  t.same(await client.request('ask', 'x'.repeat(room + 1), 1), { ...FAILED, id: 1 })
+})
+
 t.test('G8 what a handler answers after the connection is closed goes nowhere', async (t) => {
   let settle: (value: unknown) => void = () => {}
   const { client, logged } = await given(t, () => new Promise((resolve) => (settle = resolve)))

@@ -2,6 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import type { TicketStore } from '../../src/index.js'
+import { FAMILIES } from '../../src/metrics/families.js'
 import { buildEchoApp, echoContract, echoHandlers, ORIGIN } from '../fixtures/app.js'
 import { connect, listen } from '../fixtures/client.js'
 import { connectRaw, requestBytes } from '../fixtures/raw-socket.js'
@@ -204,7 +205,11 @@ t.test('tickets that expire unused are counted where the store knows; a store ma
   }
   const other = await buildEchoApp(t, { plugin: { store } })
   await other.ready()
-  t.equal(other.wsTicket.stats().totals.ticketsExpired, undefined)
+  const stats = other.wsTicket.stats()
+  t.equal(stats.totals.ticketsExpired, undefined)
+  const family = FAMILIES.find(({ name }) => name === 'expired_tickets_total')
+  t.same(family?.read(stats), [], 'nothing is shown of them')
+  t.same(family?.read(app.wsTicket.stats()), [{ labels: {}, value: 1 }])
 })
 
 t.test('two apps in a process are told apart, by what their plugins count and by the source of events', async (t) => {
