@@ -145,12 +145,27 @@ export interface Connected {
 }
 
 export async function connect(t: Test, chat: Chat, token: string): Promise<Connected> {
-  let answer = await askTicket(chat, token)
-  // from a Redis that a busy machine keeps from answering in time
-  while (answer.status === 503) answer = await askTicket(chat, token)
-  const client = open(t, chat, protocolsOf(answer))
-  const { payload } = await client.next()
-  return { client, welcome: payload }
+  for (;;) {
+    const answer = await askTicket(chat, token)
+    // from a Redis that a busy machine keeps from answering in time
+    if (answer.status === 503) continue
+    const client = open(t, chat, protocolsOf(answer))
+    if ((await upgradeStatus(client)) === 503) continue
+    const { payload } = await client.next()
+    return { client, welcome: payload }
+  }
+}
+
+/** What the upgrade is answered with; 0 where it is not. */
+function upgradeStatus({ socket, closed }: Client): Promise<number> {
+  return new Promise((resolve) => {
+    socket.once('open', () => resolve(101))
+    socket.once('unexpected-response', (request, response) => {
+      resolve(response.statusCode ?? 0)
+      request.destroy()
+    })
+    void closed.then(() => resolve(0))
+  })
 }
 
 /** Logs in and connects. */
