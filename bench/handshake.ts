@@ -7,7 +7,8 @@ const ROUNDS = 7
 
 const TICKET = 'fastify-ws-ticket: ticket and upgrade'
 const CACHED = "the same, with @fastify/jwt's cache"
-const SOCKET_IO = 'Socket.IO, WebSocket alone, JWT in a middleware'
+const SOCKET_IO = 'Socket.IO as it comes, JWT in a middleware'
+const SOCKET_IO_ALONE = 'Socket.IO over WebSocket alone, JWT in a middleware'
 
 /** Who is compared: a server, and how to open connections to it. */
 const CONTENDERS = [
@@ -16,7 +17,8 @@ const CONTENDERS = [
   { name: CACHED, file: 'ticket-many.ts', opener: 'ticket', argument: 'cache' },
   { name: '@fastify/websocket, nobody is asked', file: 'fastify-websocket.ts', opener: 'bare' },
   { name: '@fastify/websocket, JWT in the query', file: 'fastify-websocket-jwt.ts', opener: 'query' },
-  { name: SOCKET_IO, file: 'socket-io-auth.ts', opener: 'socket.io' }
+  { name: SOCKET_IO, file: 'socket-io-auth.ts', opener: 'polling' },
+  { name: SOCKET_IO_ALONE, file: 'socket-io-auth.ts', opener: 'socket.io', argument: 'websocket' }
 ]
 
 /** Connections that are opened, and reset at once. */

@@ -79,7 +79,9 @@ export class Client {
     const head = this.#head ?? ''
     this.#head = undefined
     if (!head.startsWith('HTTP/1.1 101 ')) return this.#failed(new Error(`no upgrade: ${head.split('\r\n', 1)}`))
-    if (this.#wire.greet('') === READY) this.#setReady()
+    const greeting = this.#wire.greet('')
+    if (greeting === READY) this.#setReady()
+    else if (greeting !== undefined) this.write(textFrame(greeting))
     const rest = Buffer.from(head.slice(end + HEAD_END.length), 'latin1')
     if (rest.length > 0) this.#read(rest)
   }

@@ -1,7 +1,7 @@
 import { createSigner } from 'fast-jwt'
 import { ORIGIN, SECRET } from '../settings.js'
 import { Client } from './client.js'
-import { Poster } from './poster.js'
+import { KeptAlive } from './kept-alive.js'
 import { READY, type Wire, wireOf } from './wires.js'
 
 /** How many are under way at a time. */
@@ -18,6 +18,12 @@ interface Opener {
   close(): void
 }
 
+const ENGINE = '/socket.io/?EIO=4&transport='
+
+function ticketHeaders(token: string): string[] {
+  return [`Origin: ${ORIGIN}`, `Authorization: Bearer ${token}`, 'Content-Type: application/json']
+}
+
 const OPENERS: Readonly<Record<string, (port: number) => Opener>> = {
   bare: () => ({ wire: () => wireOf('bare'), close() {} }),
   query: () => ({
@@ -31,19 +37,37 @@ const OPENERS: Readonly<Record<string, (port: number) => Opener>> = {
     },
     close() {}
   }),
+  /** As Socket.IO's own client begins: over HTTP, and then it moves to a WebSocket. */
+  polling(port) {
+    const http = new KeptAlive(port)
+    return {
+      wire: (token) => ({
+        ...wireOf('socket.io'),
+        async upgrade() {
+          const { sid } = JSON.parse((await http.ask('GET', `${ENGINE}polling`)).slice(1))
+          await http.ask('POST', `${ENGINE}polling&sid=${sid}`, [], `40${JSON.stringify({ token })}`)
+          await http.ask('GET', `${ENGINE}polling&sid=${sid}`)
+          return { path: `${ENGINE}websocket&sid=${sid}`, headers: [] }
+        },
+        greet: (text) => (text === '' ? '2probe' : READY)
+      }),
+      close: () => http.close()
+    }
+  },
   ticket(port) {
-    const poster = new Poster(port)
+    const http = new KeptAlive(port)
     return {
       wire: (token) => ({
         ...wireOf('ticket'),
         async upgrade() {
-          const protocols = await poster.post(token)
+          const answer = await http.ask('POST', '/bench/ticket', ticketHeaders(token), '{}')
+          const { protocols } = JSON.parse(answer)
           return { path: '/bench', headers: [`Origin: ${ORIGIN}`, `Sec-WebSocket-Protocol: ${protocols.join(', ')}`] }
         },
         // the 101 is the end of it for all alike
         greet: () => READY
       }),
-      close: () => poster.close()
+      close: () => http.close()
     }
   }
 }

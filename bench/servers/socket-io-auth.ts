@@ -1,4 +1,4 @@
-/** Socket.IO over WebSocket alone, with a middleware that verifies the JWT of the connection. */
+/** Socket.IO with a middleware that verifies the JWT of the connection: as it comes, or with the argument `websocket` over WebSocket alone. */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { createVerifier } from 'fast-jwt'
@@ -9,7 +9,7 @@ import { portOf } from './port.js'
 
 const verify = createVerifier({ key: SECRET })
 const server = createServer()
-const io = new Server(server, { transports: ['websocket'] })
+const io = new Server(server, process.argv[2] === 'websocket' ? { transports: ['websocket'] } : {})
 io.use((socket, next) => {
   try {
     socket.data.user = verify(socket.handshake.auth.token)

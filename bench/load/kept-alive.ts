@@ -1,15 +1,14 @@
 import { connect, type Socket } from 'node:net'
-import { ORIGIN } from '../settings.js'
 
 const HEAD_END = '\r\n\r\n'
 
 interface Waiting {
-  resolve(protocols: string[]): void
+  resolve(body: string): void
   reject(error: Error): void
 }
 
-/** Gets tickets over one connection that is kept alive, one after another. */
-export class Poster {
+/** Asks one thing after another over one HTTP connection that is kept alive. */
+export class KeptAlive {
   readonly #port: number
   readonly #socket: Socket
   #text = ''
@@ -23,19 +22,12 @@ export class Poster {
     this.#socket.on('error', (error) => this.#waiting?.reject(error))
   }
 
-  /** The subprotocols to offer. */
-  post(token: string): Promise<string[]> {
-    const head = [
-      'POST /bench/ticket HTTP/1.1',
-      `Host: 127.0.0.1:${this.#port}`,
-      `Origin: ${ORIGIN}`,
-      `Authorization: Bearer ${token}`,
-      'Content-Type: application/json',
-      'Content-Length: 2'
-    ]
+  /** Resolves with the body of the answer; rejects unless its status is 200 or 201. */
+  ask(method: string, path: string, headers: readonly string[] = [], body = ''): Promise<string> {
+    const head = [`${method} ${path} HTTP/1.1`, `Host: 127.0.0.1:${this.#port}`, ...headers, `Content-Length: ${body.length}`]
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject }
-      this.#socket.write(`${head.join('\r\n')}${HEAD_END}{}`)
+      this.#socket.write(`${head.join('\r\n')}${HEAD_END}${body}`)
     })
   }
 
@@ -50,7 +42,7 @@ export class Poster {
     if (length === undefined || this.#text.length < bodyAt + Number(length)) return
     const answer = this.#text
     this.#text = ''
-    if (answer.startsWith('HTTP/1.1 201 ')) this.#waiting?.resolve(JSON.parse(answer.slice(bodyAt)).protocols)
-    else this.#waiting?.reject(new Error(`no ticket: ${answer}`))
+    if (/^HTTP\/1\.1 20[01] /.test(answer)) this.#waiting?.resolve(answer.slice(bodyAt))
+    else this.#waiting?.reject(new Error(`refused: ${answer}`))
   }
 }
