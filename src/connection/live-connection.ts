@@ -16,7 +16,7 @@ import { checkCloseCode, escapeControls, fitReason } from './close.js'
 import type { Connection } from './connection.js'
 import { FrameMeter } from './frame-meter.js'
 import { Heartbeat } from './heartbeat.js'
-import { Outlet } from './outlet.js'
+import { Outlet, type OutletOwner } from './outlet.js'
 import { Session } from './session.js'
 import { SharedFrame } from './shared-frame.js'
 
@@ -73,7 +73,7 @@ const DONE = Promise.resolve()
 const NO_TOPICS: ReadonlySet<string> = new Set()
 
 /** One connection from the 101 to the last frame. */
-export class LiveConnection implements Connection, LimitedConnection {
+export class LiveConnection implements Connection, LimitedConnection, OutletOwner {
   readonly id: string
   readonly userId: string
   readonly params: unknown
@@ -103,12 +103,12 @@ export class LiveConnection implements Connection, LimitedConnection {
   #log: FastifyBaseLogger | undefined
   #abort: AbortController | undefined
 
-  /** @param transport what the socket reads its bytes from, and writes them to */
+  /** @param transport what the socket reads its bytes from, and writes them to; corked until the turn ends or what is sent is much */
   constructor(host: ConnectionHost, socket: WebSocket, transport: Duplex, admission: Admission) {
     const now = host.clock.now()
     this.#host = host
     this.#socket = socket
-    this.#outlet = new Outlet(socket, transport)
+    this.#outlet = new Outlet(socket, transport, this)
     this.id = admission.id
     this.userId = admission.userId
     this.params = admission.params
@@ -175,7 +175,6 @@ export class LiveConnection implements Connection, LimitedConnection {
   /** Greets the client and lets the app prepare; no frame is handled until that is done. */
   open(): void {
     // together with the 101, which is still held back
-    this.#outlet.cork()
     this.write(encodeWelcome(this.id, this.expiresAt))
     try {
       const opened = this.#host.opened(this)
@@ -300,6 +299,12 @@ export class LiveConnection implements Connection, LimitedConnection {
     this.#heartbeat.ponged(data)
   }
 
+  /** From the outlet: the transport has thrown. It may have lost a part of a frame, so nothing can follow. */
+  writeFailed(error: unknown): void {
+    this.#socket.terminate()
+    logFailure(this.log, error, 'a connection could not be written to')
+  }
+
   /** From the socket: it is closed. The one place where everything is given back. */
   closed(code: number, reason: string): void {
     this.#state = 'closed'
@@ -412,8 +417,12 @@ export class LiveConnection implements Connection, LimitedConnection {
     return false
   }
 
+  /** What is held back was not offered to the system yet: that comes before the verdict. */
   #isSlow(): boolean {
-    return this.#outlet.unsentBytes > this.#host.settings.maxBuffered
+    const { maxBuffered } = this.#host.settings
+    if (this.#outlet.unsentBytes <= maxBuffered) return false
+    this.#outlet.release()
+    return this.#outlet.unsentBytes > maxBuffered
   }
 
   #leaveTopics(): void {

@@ -8,6 +8,11 @@ const TEXT = { binary: false }
 /** More is not held back: what the system does not take then is for the limit on a slow reader to see. */
 const MAX_HELD_BYTES = 65_536
 
+/** Is told what a transport has thrown, which is then of no use any more. */
+export interface OutletOwner {
+  writeFailed(error: unknown): void
+}
+
 /**
  * Writes the frames of one connection, in their order. A write to a socket costs more than all else that is done for a small message,
  * so what is written in one turn leaves together.
@@ -15,6 +20,7 @@ const MAX_HELD_BYTES = 65_536
 export class Outlet {
   readonly #socket: WebSocket
   readonly #transport: Duplex
+  readonly #owner: OutletOwner
   /** Frames go through `ws`, which compresses them one after the other, and never past it. */
   readonly #isCompressed: boolean
   /** What many get. */
@@ -22,13 +28,17 @@ export class Outlet {
   /** What one gets, while there is nothing that many get: frames of nothing but ASCII, which as one text take the least time to write. */
   #frames = ''
   /** Are writes kept in the transport until the turn ends? So are the frames that `ws` writes itself, in their place. */
-  #isCorked = false
+  #isCorked = true
+  /** Had the system not taken all when the transport was corked? */
+  #wasBehind = false
 
-  /** @param transport what the socket writes its bytes to */
-  constructor(socket: WebSocket, transport: Duplex) {
+  /** @param transport what the socket writes its bytes to: corked by the caller, and uncorked by the outlet when the turn ends */
+  constructor(socket: WebSocket, transport: Duplex, owner: OutletOwner) {
     this.#socket = socket
     this.#transport = transport
+    this.#owner = owner
     this.#isCompressed = socket.extensions !== ''
+    afterRead.add(this)
   }
 
   /** All that went over the transport since it was opened; 0 where it does not say, as without a network. */
@@ -65,12 +75,17 @@ export class Outlet {
     this.#flush()
     if (!this.#isCorked) return
     this.#isCorked = false
-    this.#transport.uncork()
+    try {
+      this.#transport.uncork()
+    } catch (error) {
+      this.#owner.writeFailed(error)
+    }
   }
 
   /** From here until the turn ends frames keep their place among those that `ws` writes itself. */
   cork(): void {
     if (this.#isCorked) return
+    this.#wasBehind = this.#isBehind
     this.#isCorked = true
     this.#transport.cork()
     afterRead.add(this)
@@ -79,14 +94,14 @@ export class Outlet {
 
   #writeCorked(text: string): void {
     this.cork()
-    if (this.#isCompressed) this.#socket.send(text, TEXT)
-    else this.#transport.write(frameText(text))
+    if (this.#isCompressed) this.#compress(text)
+    else this.#put(frameText(text))
     this.#releaseIfMuch()
   }
 
   #writeSharedCorked(frame: SharedFrame): void {
     this.cork()
-    this.#transport.write(frame.bytes)
+    this.#put(frame.bytes)
     this.#releaseIfMuch()
   }
 
@@ -99,8 +114,35 @@ export class Outlet {
     const held = this.#batch?.bytes ?? this.#frames
     this.#batch = undefined
     this.#frames = ''
-    if (held.length > 0 && this.#socket.readyState === this.#socket.OPEN) this.#transport.write(held, 'latin1')
+    if (held.length > 0 && this.#socket.readyState === this.#socket.OPEN) this.#put(held)
   }
+
+  /** Does the system leave lying what was written in earlier turns? */
+  get #isBehind(): boolean {
+    return this.#isCorked ? this.#wasBehind : this.#transport.writableLength > 0
+  }
+
+  #put(frames: Buffer | string): void {
+    try {
+      this.#transport.write(this.#isBehind ? toKeep(frames) : frames, 'latin1')
+    } catch (error) {
+      this.#owner.writeFailed(error)
+    }
+  }
+
+  #compress(text: string): void {
+    try {
+      this.#socket.send(text, TEXT)
+    } catch (error) {
+      this.#owner.writeFailed(error)
+    }
+  }
+}
+
+/** What may lie for long: as many bytes as it says. A small Buffer would keep the pool it is part of, and a text all it is joined of. */
+function toKeep(frames: Buffer | string): Buffer | string {
+  if (typeof frames === 'string') return Buffer.from(frames, 'latin1').toString('latin1')
+  return frames.buffer.byteLength > frames.length ? frames.toString('latin1') : frames
 }
 
 function countOf(transport: Duplex, name: 'bytesRead' | 'bytesWritten'): number {

@@ -18,8 +18,17 @@ export class Turn {
   }
 
   readonly #end = (): void => {
-    for (const held of this.#held) held.release()
-    this.#held.length = 0
+    let count = 0
+    try {
+      for (const held of this.#held) {
+        count++
+        held.release()
+      }
+    } finally {
+      // should one throw, the others are let out all the same
+      this.#held.splice(0, count)
+      if (this.#held.length > 0) this.#schedule(this.#end)
+    }
   }
 }
 

@@ -51,8 +51,8 @@ export async function redeemAndUpgrade(
     handshake.socket.destroy()
     throw error
   } finally {
-    openings.delete(request)
-    handshake.socket.uncork()
+    // a connection uncorks its socket itself
+    if (openings.delete(request)) handshake.socket.uncork()
   }
   return reply
 }
@@ -68,6 +68,7 @@ export function openConnection(stage: OpenStage, socket: WebSocket, request: Fas
   stage.gate.settle(handshake)
   if (reply.raw.socket) reply.raw.detachSocket(reply.raw.socket)
   stage.sockets.delete(socket)
+  openings.delete(request)
   const connection = new LiveConnection(stage.host, socket, handshake.socket, { ...admission, release })
   attach(socket, handshake.socket, connection)
   stage.host.registry.add(connection)

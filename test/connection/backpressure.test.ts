@@ -5,6 +5,7 @@ import Type from 'typebox'
 import { type Connection, defineContract } from '../../src/index.js'
 import { connect, listen, portOf } from '../fixtures/client.js'
 import { Closings } from '../fixtures/closings.js'
+import { frame, messageFrame, Opcode, openRaw } from '../fixtures/frames.js'
 import { connectRaw, handshakeHeaders, type RawSocket, requestBytes } from '../fixtures/raw-socket.js'
 import { issueTicket } from '../fixtures/tickets.js'
 import { as, buildTimedApp } from '../fixtures/timed-app.js'
@@ -111,4 +112,51 @@ t.test('H6 a ping flood is closed with 1013 where ws itself sets no limit to pon
   clock.advance(2000)
   t.match(await closings.count(1), [{ code: 1013, reason: 'too slow a reader' }])
   t.equal(app.wsTicket.stats().connections, 0)
+})
+
+const MANY = 20
+const LINE = { text: 'x'.repeat(1000) }
+
+t.test('H7 who reads all the time is not taken for slow, however much one turn has for it, and whenever it is looked at', async (t) => {
+  const { app, clock } = await buildTimedApp(t)
+  const closings = new Closings()
+  const repeat = (send: () => unknown) => Array.from({ length: MANY }, send)
+  const route = app.wsRoute('/news', {
+    contract,
+    handlers: { echo: (payload) => payload },
+    maxBuffered: 4096,
+    rateLimit: { max: 1000, timeWindow: 1000 },
+    inFlight: MANY,
+    async onOpen(connection) {
+      await connection.subscribe('all')
+    },
+    onClose: closings.onClose
+  })
+  app.wsRoute('/history', {
+    contract,
+    handlers: { echo: (payload) => payload },
+    maxBuffered: 4096,
+    onOpen: (connection) => void repeat(() => t.equal(connection.send('news', LINE), true)),
+    onClose: closings.onClose
+  })
+  await listen(app)
+  const open = (path: string, sub: string) => openRaw(t, app, { path, request: as({ sub }) })
+  const [reader, history] = await Promise.all([open('/news', 'ann'), open('/history', 'bob')])
+  const types = async (client = reader, count = MANY) => {
+    const found = new Set<string>()
+    for (let i = 0; i < count; i++) found.add((await client.next()).type)
+    return [...found]
+  }
+  t.same(await types(history), ['news'], 'what is sent while it opens')
+  repeat(() => t.equal(route.publish('all', 'news', LINE).delivered, 1))
+  t.same(await types(), ['news'], 'what is published')
+  const requests = Array.from({ length: MANY }, (_, id) => messageFrame({ type: 'echo', id, payload: LINE }))
+  reader.write(...requests)
+  t.same(await types(), ['$reply'], 'what is answered')
+  reader.write(...requests, frame({ opcode: Opcode.ping }))
+  t.same(await types(), ['$reply'], 'what is answered before a ping')
+  for (const text of ['x'.repeat(3000), 'x'.repeat(3000)]) route.publish('all', 'news', { text })
+  clock.advance(250)
+  t.same(await types(reader, 2), ['news'], 'what waits when a round comes')
+  t.same(closings.all, [])
 })

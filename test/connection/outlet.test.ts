@@ -1,4 +1,6 @@
-import type { EventEmitter } from 'node:events'
+import { type EventEmitter, once } from 'node:events'
+import type { Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import fastifyJwt from '@fastify/jwt'
 import fastifyWebsocket from '@fastify/websocket'
 import Fastify from 'fastify'
@@ -10,7 +12,10 @@ import { Turn } from '../../src/connection/turn.js'
 import { type Connection, defineContract, wsTicket } from '../../src/index.js'
 import { JWT_SECRET, ORIGIN } from '../fixtures/app.js'
 import { type Client, connect, type Frame, listen } from '../fixtures/client.js'
+import { Closings } from '../fixtures/closings.js'
 import { closeFrame, frame, messageFrame, Opcode, openRaw, parseFrame, type RawClient } from '../fixtures/frames.js'
+import { captureLog } from '../fixtures/log.js'
+import { until } from '../fixtures/until.js'
 import { Written } from '../fixtures/written.js'
 
 const text = Type.Object({ text: Type.String() })
@@ -30,8 +35,12 @@ const plenty = { max: 1_000_000, timeWindow: 1000 }
 
 /** An app that tells `news` to all who are connected, and lets whoever offers it compress. */
 async function given(t: Test) {
-  const app = Fastify()
+  const { logger, lines } = captureLog('error')
+  const app = Fastify({ logger })
   t.teardown(() => app.close())
+  const transports: Socket[] = []
+  app.server.on('connection', (transport) => transports.push(transport))
+  const closings = new Closings()
   await app.register(fastifyJwt, { secret: JWT_SECRET })
   await app.register(fastifyWebsocket, { options: { perMessageDeflate: { threshold: 0 } } })
   await app.register(wsTicket, { allowedOrigins: [ORIGIN], rateLimit: plenty, inFlight: 64 })
@@ -50,12 +59,20 @@ async function given(t: Test) {
         connection.close(4000, 'left')
       }
     },
-    onOpen: (connection) => connection.subscribe('all')
+    onOpen: (connection) => connection.subscribe('all'),
+    onClose: closings.onClose
   })
   const tell = (text: string) => void route.publish('all', 'news', { text })
   const written = new Written(app)
   await listen(app)
-  return { app, tell, written }
+  /** Opens a connection; its socket here comes with it. */
+  const open = async (sub: string) => {
+    const client = await openRaw(t, app, { path: PATH, request: { claims: { sub } } })
+    const transport = transports.find(({ remotePort }) => remotePort === client.raw.socket.localPort)
+    if (!transport) throw new Error('the server does not know this socket')
+    return { client, transport }
+  }
+  return { app, tell, written, open, closings, lines }
 }
 
 const told = ({ type, id, payload }: Frame) => `${id ?? type} ${Reflect.get(Object(payload), 'text')}`
@@ -249,6 +266,99 @@ t.test('connections that get the same frames in the same order share them', asyn
   t.same(other.bytes, new Batch(c, new Batch(a)).bytes)
 })
 
+/** Lets the method of a socket throw from now on. */
+function spoil(socket: object, method: 'write' | 'uncork' | 'send', error: Error): void {
+  Object.assign(socket, {
+    [method]: () => {
+      throw error
+    }
+  })
+}
+
+const FAILURES = [
+  { method: 'write', text: 'a', when: 'with the others of a turn' },
+  { method: 'write', text: 'ä', when: 'at once' },
+  { method: 'uncork', text: 'ä', when: 'when a turn ends' }
+] as const
+
+for (const { method, text, when } of FAILURES) {
+  t.test(`a socket whose ${method} throws ${when} is closed, and takes nothing from the others`, async (t) => {
+    const { app, tell, open, closings, lines } = await given(t)
+    const [bad, good] = [await open('bad'), await open('good')]
+    const error = new Error('this socket cannot be written to')
+    spoil(bad.transport, method, error)
+    bad.client.write(message('now', 1, text))
+    t.match(await closings.count(1), [{ code: 1006, connection: { userId: 'bad' } }])
+    t.match(lines, [{ msg: 'a connection could not be written to', err: { message: error.message } }])
+    t.match(await good.client.request('now', { text: 'still answered' }), { payload: { text: 'still answered' } })
+    tell('to all')
+    t.same(await nextOf(good.client, 1), ['news to all'])
+    const late = await openRaw(t, app, { path: PATH })
+    t.match(await late.request('now', { text: 'let in' }), { payload: { text: 'let in' } })
+  })
+}
+
+t.test('a socket that throws while it is published to, or compressed for, takes nothing from the others', async (t) => {
+  const { app, tell, open, closings, lines } = await given(t)
+  const [bad, good] = [await open('bad'), await open('good')]
+  const error = new Error('this socket cannot be written to')
+  spoil(bad.transport, 'write', error)
+  for (const text of [BIG, BIG]) tell(text)
+  t.same(await nextOf(good.client, 2), [`news ${BIG}`, `news ${BIG}`])
+  await closings.count(1)
+
+  const opened = once(app.websocketServer, 'connection')
+  const client = await connect(t, app, PATH, { claims: { sub: 'compressing' } })
+  await client.next()
+  const [socket] = await opened
+  spoil(socket, 'send', error)
+  tell('compressed')
+  t.same(await nextOf(good.client, 1), ['news compressed'])
+  t.match(await closings.count(2), [{ connection: { userId: 'bad' } }, { connection: { userId: 'compressing' } }])
+  t.equal(lines.length, 2)
+  t.match(await good.client.request('now', { text: 'a' }), { type: '$reply' })
+})
+
+t.test(
+  'H7 what lies for a slow reader keeps nothing else in memory: no part of a pool, and one text for all it is joined of',
+  async (t) => {
+    const { tell, open } = await given(t)
+    const { client, transport } = await open('slow')
+    client.raw.socket.pause()
+    const due: string[] = []
+    const publish = async (text: string) => {
+      tell(text)
+      due.push(`news ${text}`)
+      await nextTurn()
+    }
+    while (transport.writableLength === 0) await publish(BIG)
+    const chunks: unknown[] = []
+    const { write } = transport
+    t.teardown(() => Object.assign(transport, { write }))
+    Object.assign(transport, {
+      write: (chunk: unknown, ...others: unknown[]) => {
+        chunks.push(chunk)
+        return Reflect.apply(write, transport, [chunk, ...others])
+      }
+    })
+    await publish('small')
+    await publish('ä')
+    await publish(BIG)
+    client.write(message('now', 1, 'a'), message('now', 2, 'b'))
+    await until(() => chunks.length === 4)
+    client.write(message('now', 3, 'ä'), message('tell', 4, 'c'))
+    await until(() => chunks.length === 7)
+    due.push('1 a', '2 b', '3 ä', 'news c', '4 undefined')
+    t.same(
+      chunks.map((chunk) => (Buffer.isBuffer(chunk) ? chunk.buffer.byteLength - chunk.length : typeof chunk)),
+      ['string', 'string', 0, 'string', 'string', 'string', 'string'],
+      'what is large is still one for all'
+    )
+    client.raw.socket.resume()
+    t.same(await nextOf(client, due.length), due)
+  }
+)
+
 t.test('what is held back is let out once, also what comes while others are let out', async (t) => {
   const ends: (() => void)[] = []
   const released: string[] = []
@@ -265,4 +375,26 @@ t.test('what is held back is let out once, also what comes while others are let 
   t.same([ends.length, ...released], [1, 'a', 'b', 'c'])
   turn.add(held('d'))
   t.equal(ends.length, 2)
+})
+
+t.test('one that throws when it is let out keeps nobody else back, also who comes meanwhile', async (t) => {
+  const ends: (() => void)[] = []
+  const released: string[] = []
+  const turn = new Turn((end) => ends.push(end))
+  const held = (name: string) => ({ release: () => void released.push(name) })
+  const failing = {
+    release() {
+      turn.add(held('c'))
+      throw new Error('it cannot be let out')
+    }
+  }
+  for (const one of [held('a'), failing, held('b')]) turn.add(one)
+  t.throws(() => ends[0]?.(), { message: 'it cannot be let out' })
+  t.equal(ends.length, 2)
+  ends[1]?.()
+  t.same(released, ['a', 'b', 'c'])
+  turn.add(held('d'))
+  t.equal(ends.length, 3)
+  ends[2]?.()
+  t.same(released, ['a', 'b', 'c', 'd'])
 })
