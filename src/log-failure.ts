@@ -11,6 +11,14 @@ export function logFailure(log: FastifyBaseLogger, error: unknown, message: stri
   try {
     log.error({ ...fields, err: error }, message)
   } catch {
-    log.error({ ...fields, thrown: inspect(error, { customInspect: false, depth: 1 }).slice(0, MAX_TEXT) }, message)
+    log.error({ ...fields, thrown: textOf(error) }, message)
+  }
+}
+
+function textOf(error: unknown): string {
+  try {
+    return inspect(error, { customInspect: false, depth: 1 }).slice(0, MAX_TEXT)
+  } catch {
+    return 'what can not be read: its own properties throw'
   }
 }

@@ -17,6 +17,13 @@ t.test('whatever was thrown makes a line, and nothing is thrown', async (t) => {
     { msg: 'it failed' }
   ])
   t.equal(lines.length, thrown.length)
+  const unreadable = Object.defineProperty(new Error('x'), 'stack', {
+    get: () => {
+      throw new Error('y')
+    }
+  })
+  logFailure(app.log, unreadable, 'it failed')
+  t.match(lines.at(-1), { msg: 'it failed', thrown: /can not be read/ })
   logFailure(app.log, Object.freeze(Object.assign(new Error('long'), { message: 'x'.repeat(10_000) })), 'it failed')
   t.equal(String(lines.at(-1)?.thrown).length, 1000)
 })

@@ -3,7 +3,7 @@ import { logFailure } from '../log-failure.js'
 import { outcomeOf } from '../metrics/outcome.js'
 import { encodeError, encodeReply } from '../protocol.js'
 import type { MessageCall } from './call.js'
-import { describeError, isServerFault } from './failure.js'
+import { describeError } from './failure.js'
 import type { MessageDefinition } from './messages.js'
 import type { CallOutcomes } from './pipeline.js'
 
@@ -29,8 +29,9 @@ export function replyOutcomes(maxBytes: number): CallOutcomes<MessageCall> {
 
 function answerFailure(call: MessageCall, error: unknown): void {
   const { connection, id, type } = call
-  if (isServerFault(error)) logFailure(connection.log, error, 'a message could not be handled', { type })
   const told = describeError(error)
+  // what a client caused is worth no line
+  if (told.statusCode >= 500) logFailure(connection.log, error, 'a message could not be handled', { type })
   call.ended(outcomeOf(told))
   connection.write(encodeError(id, told))
 }

@@ -2,14 +2,17 @@ import { isErrorCode } from '../errors.js'
 
 /**
  * What a refusal is counted as: the code of this package, or `HTTP_<status>` for the app's own, whose codes may be as many as it
- * likes.
+ * likes. Never throws, also where reading the error does.
  */
-export function outcomeOf(error: unknown, statusCode = statusOf(error)): string {
-  const code: unknown = Reflect.get(Object(error), 'code')
-  return isErrorCode(code) ? code : `HTTP_${statusCode}`
+export function outcomeOf(error: unknown): string {
+  try {
+    const { code, statusCode }: Record<string, unknown> = Object(error)
+    return isErrorCode(code) ? code : `HTTP_${errorStatus(statusCode)}`
+  } catch {
+    return 'HTTP_500'
+  }
 }
 
-function statusOf(error: unknown): number {
-  const status: unknown = Reflect.get(Object(error), 'statusCode')
+function errorStatus(status: unknown): number {
   return typeof status === 'number' && Number.isInteger(status) && status >= 400 && status <= 599 ? status : 500
 }

@@ -52,6 +52,15 @@ function raise(error: unknown): never {
   throw error
 }
 
+/** An error one of whose properties can not be read. */
+function unreadable(property: string, statusCode = 400): Error {
+  const error = Object.assign(new Error(SECRET), { statusCode })
+  return Object.defineProperty(error, property, { get: () => raise(new Error(SECRET)) })
+}
+
+const circular: { self?: unknown } = {}
+circular.self = circular
+
 const failing: Record<string, () => unknown> = {
   throws: () => raise(new Error(SECRET)),
   rejects: () => Promise.reject(new Error(SECRET)),
@@ -64,6 +73,12 @@ const failing: Record<string, () => unknown> = {
   'overflows the stack': function overflow(): unknown {
     return [overflow()]
   },
+  'rejects with a message that is no text': () => Promise.reject(Object.assign(new Error(SECRET), { statusCode: 400, message: 10n })),
+  'rejects with a circular message': () => Promise.reject(Object.assign(new Error(SECRET), { statusCode: 422, message: circular })),
+  'rejects with a status that throws': () => Promise.reject(unreadable('statusCode')),
+  'rejects with a code that throws': () => Promise.reject(unreadable('code')),
+  'rejects with a stack that throws': () => Promise.reject(unreadable('stack', 500)),
+  'throws a code that throws': () => raise(unreadable('code')),
   'a thenable that throws': () => ({
     // biome-ignore lint/suspicious/noThenProperty: what a hostile or broken library may return
     then: () => raise(new Error(SECRET))
@@ -110,8 +125,6 @@ attack(
   }
 )
 
-const circular: { self?: unknown } = {}
-circular.self = circular
 const wrong: Record<string, () => unknown> = {
   'another type': () => ({ n: SECRET }),
   'one property more': () => ({ n: 1, password: SECRET }),

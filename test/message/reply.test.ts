@@ -81,6 +81,22 @@ t.test('G10 handlers that throw or reject are answered with 500 without internal
   }
 })
 
+t.test('G10 what traces messages may reject with errors that can not be told: answered, logged and counted once', async (t) => {
+  const lines: string[] = []
+  const odd = () => Object.defineProperty(Object.assign(new Error('x'), { statusCode: 400 }), 'code', { get: () => raise(new Error('y')) })
+  const logger = { level: 'error', stream: { write: (line: string) => lines.push(line) } }
+  const app = await buildApp(t, { plugin: { traceMessage: () => Promise.reject(odd()) }, server: { logger } })
+  app.wsRoute('/chat', { contract, handlers: { ask: () => 1, strictly: () => ({ n: 1 }), tell: () => {} } })
+  await app.ready()
+  const client = await connectInjected(app, '/chat')
+  t.teardown(() => client.socket.terminate())
+  await client.next()
+  for (const id of [1, 2]) t.same(await client.request('ask', 1, id), { ...FAILED, id })
+  t.equal(lines.length, 2)
+  const { outcomes } = app.wsTicket.stats().totals.routes['/chat']?.messages.ask ?? {}
+  t.same(outcomes, { FST_WS_TICKET_HANDLER_FAILED: 2 })
+})
+
 t.test('G10 an error that a handler means for the client is told and not logged', async (t) => {
   const error = Object.assign(new Error('no such room'), { statusCode: 404, code: 'ROOM_UNKNOWN', retryAfterMs: 1500 })
   const { client, logged } = await given(t, () => raise(error))

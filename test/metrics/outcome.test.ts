@@ -16,7 +16,14 @@ t.test('a refusal of ours is its code; one of the app is its status, whatever it
     { statusCode: '403' },
     { statusCode: 200 },
     { statusCode: 404.5 },
-    { code: 7 }
+    { code: 7 },
+    { code: 7, statusCode: 10n },
+    new Proxy({}, { get: () => 1n }),
+    Object.defineProperty({}, 'code', {
+      get: () => {
+        throw new Error('no')
+      }
+    })
   ]) {
     t.equal(outcomeOf(thrown), 'HTTP_500')
   }
