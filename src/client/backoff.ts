@@ -20,7 +20,7 @@ export class Backoff {
 
   next(retryAfterMs = 0): number {
     const { min, max } = this.#settings
-    return Math.max(0, retryAfterMs) + this.#random() * Math.min(max, min * 2 ** this.#tries++)
+    return retryAfterMs + this.#random() * Math.min(max, min * 2 ** this.#tries++)
   }
 
   reset(): void {

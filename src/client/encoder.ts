@@ -22,5 +22,6 @@ export function decodeFrame(data: unknown): ServerFrame | undefined {
 }
 
 function isFrame(value: unknown): value is ServerFrame {
-  return typeof Reflect.get(Object(value), 'type') === 'string'
+  const { type, id = 0, topic = '' }: Record<string, unknown> = Object(value)
+  return typeof type === 'string' && typeof id === 'number' && typeof topic === 'string'
 }

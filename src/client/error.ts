@@ -1,13 +1,14 @@
 import type { ValidationIssue } from '../protocol.js'
+import { type Fields, textOf, waitOf } from './fields.js'
 
 /** The client's own errors. */
 const messages = {
-  ABORTED: 'The message was aborted.',
+  ABORTED: 'It was aborted.',
   CLIENT_CLOSED: 'The client is closed.',
-  DISCONNECTED: 'There is no connection any more.',
+  DISCONNECTED: 'There is no connection.',
   NO_USER: 'There is no user.',
   QUEUE_FULL: 'More waits than may.',
-  TICKET_FAILED: 'No ticket could be got.',
+  TICKET_FAILED: 'There is no ticket.',
   TIMEOUT: 'It took too long.'
 }
 
@@ -28,7 +29,7 @@ export type ClientErrorCode = keyof typeof messages
 export interface ErrorDetails {
   readonly statusCode?: number
   readonly retryAfter?: number | undefined
-  readonly errors?: ValidationIssue[]
+  readonly errors?: ValidationIssue[] | undefined
   readonly closeCode?: number | undefined
   readonly mayHaveExecuted?: boolean
   readonly isFinal?: boolean
@@ -42,7 +43,7 @@ export class WsTicketError extends Error {
   readonly code: ClientErrorCode | (string & {})
   /** The HTTP status that the server gave; undefined where it said nothing. */
   declare readonly statusCode: number | undefined
-  /** Milliseconds to wait before the next try, where the server said it. */
+  /** Milliseconds to wait before the next try, where the server said it; a day at most. */
   declare readonly retryAfter: number | undefined
   /** What the schema of a message objected to. */
   declare readonly errors: ValidationIssue[] | undefined
@@ -66,6 +67,12 @@ export function clientError(code: ClientErrorCode, details?: ErrorDetails): WsTi
 
 /** The error that a `$error` frame tells. A server that failed may have done its work before. */
 export function toldError(payload: unknown): WsTicketError {
-  const { code, message, ...details } = Object.assign({ code: '', message: '', statusCode: 0 }, payload)
-  return new WsTicketError(code, message, { ...details, mayHaveExecuted: details.statusCode >= 500 })
+  const { code, message, statusCode, retryAfter, errors }: Fields = Object(payload)
+  const status = typeof statusCode === 'number' ? statusCode : 0
+  return new WsTicketError(textOf(code), textOf(message), {
+    statusCode: status,
+    retryAfter: waitOf(retryAfter),
+    errors: Array.isArray(errors) ? errors : undefined,
+    mayHaveExecuted: status >= 500
+  })
 }

@@ -4,6 +4,7 @@ import { closeReason, wentWell } from './close-reason.js'
 import { Connection } from './connection.js'
 import type { ServerFrame } from './encoder.js'
 import { clientError, toldError, WsTicketError } from './error.js'
+import { type Fields, textOf } from './fields.js'
 import { Heartbeat } from './heartbeat.js'
 import type { ClientSettings } from './options.js'
 import { refreshSession } from './refresh.js'
@@ -37,6 +38,8 @@ export class Link {
   #stopTimer: () => void = () => {}
   /** No attempt before that, even when woken. */
   #notBefore = 0
+  /** Of the connection whose session is being extended. */
+  #refreshing: AbortSignal | undefined
   /** What the server last asked to wait for. */
   #retryAfter: number | undefined
 
@@ -94,15 +97,16 @@ export class Link {
     const { type, id, payload } = frame
     this.#heartbeat.seen()
     if (type === ControlType.welcome) return this.#welcomed(payload)
-    if (type === ControlType.expiring) return void this.#refresh(this.#life.signal)
-    if (type === ControlType.reply) return this.#requests.replied(Number(id), payload)
+    if (type === ControlType.expiring) return this.#expiring(this.#life.signal)
+    if (type === ControlType.reply) return this.#requests.replied(id, payload)
     if (type === ControlType.error) return this.#refused(id, toldError(payload))
     this.#events.event(frame)
   }
 
   #welcomed(payload: unknown): void {
     this.#stopTimer()
-    this.#connectionId = Object.assign({ connection: '' }, payload).connection
+    const { connection }: Fields = Object(payload)
+    this.#connectionId = textOf(connection)
     this.#heartbeat.start()
     this.#requests.connected((text) => this.#connection?.send(text))
     this.#status.set('open')
@@ -115,10 +119,18 @@ export class Link {
     this.#requests.refused(id, error)
   }
 
+  /** A server may say so again and again. */
+  #expiring(signal: AbortSignal): void {
+    if (signal === this.#refreshing) return
+    this.#refreshing = signal
+    void this.#refresh(signal)
+  }
+
   /** Before the session expires; again after a failure that may pass. */
   async #refresh(signal: AbortSignal): Promise<void> {
     try {
       await refreshSession(this.#settings, this.#requests, this.#connectionId, signal)
+      this.#refreshing = undefined
     } catch (error) {
       if (signal.aborted || !(error instanceof WsTicketError)) return
       if (error.code === 'NO_USER') return this.close(error)

@@ -112,7 +112,9 @@ export function parseOptions({
 }
 
 function addresses(url: string): { socketUrl: string; ticketUrl: string } {
-  const socket = new URL(url, base())
+  // where there is a page, its address
+  const base: string | undefined = Reflect.get(globalThis, 'location')
+  const socket = new URL(url, base)
   socket.protocol = socket.protocol.replace('http', 'ws')
   socket.hash = ''
   const ticket = new URL(socket)
@@ -121,16 +123,10 @@ function addresses(url: string): { socketUrl: string; ticketUrl: string } {
   return { socketUrl: socket.href, ticketUrl: ticket.href }
 }
 
-/** The page's address, where there is a page. */
-function base(): string | undefined {
-  const location: unknown = Reflect.get(globalThis, 'location')
-  return location === undefined ? undefined : String(location)
-}
-
 function globalWebSocket(): WebSocketClass {
   const found: unknown = Reflect.get(globalThis, 'WebSocket')
   if (isClass(found)) return found
-  throw new TypeError('There is no WebSocket here; give that of the package ws as an option.')
+  throw new TypeError('There is no WebSocket; give that of the package ws.')
 }
 
 function isClass(value: unknown): value is WebSocketClass {

@@ -72,7 +72,8 @@ export class Requests {
     return this.#unanswered.size > 0
   }
 
-  replied(id: number, reply: unknown): void {
+  /** A reply without an id answers nothing; ids begin with 1. */
+  replied(id = 0, reply: unknown): void {
     this.#take(id)?.resolve(reply)
     this.#refuseRest()
   }

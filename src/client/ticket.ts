@@ -1,4 +1,5 @@
 import { type ClientErrorCode, clientError, WsTicketError } from './error.js'
+import { type Fields, textOf, waitOf } from './fields.js'
 import type { ClientSettings, TicketResponse } from './options.js'
 
 /** A ticket, and the subprotocols to open a WebSocket with. */
@@ -46,9 +47,8 @@ export async function readTicket(response: TicketResponse): Promise<Ticket> {
 export async function refusal(response: TicketResponse, unnamed: ClientErrorCode): Promise<WsTicketError> {
   const { status, headers } = response
   // a proxy does not answer in JSON
-  const told = await response.json().catch(() => undefined)
-  const { code, message } = Object.assign({ code: unnamed, message: `Refused with ${status}.` }, told)
-  return new WsTicketError(code, message, {
+  const { code, message }: Fields = Object(await response.json().catch(() => undefined))
+  return new WsTicketError(textOf(code, unnamed), textOf(message, `Refused with ${status}.`), {
     statusCode: status,
     retryAfter: retryAfterMs(headers.get('retry-after')),
     isFinal: status < 500 && !TEMPORARY.includes(status)
@@ -58,6 +58,5 @@ export async function refusal(response: TicketResponse, unnamed: ClientErrorCode
 /** `Retry-After` is a number of seconds or a date (RFC 9110, section 10.2.3). */
 function retryAfterMs(header: string | null): number | undefined {
   if (!header) return undefined
-  const ms = Number(header) * 1000 || Date.parse(header) - Date.now()
-  return ms > 0 ? ms : undefined
+  return waitOf(Number(header) * 1000 || Date.parse(header) - Date.now())
 }

@@ -1,11 +1,18 @@
+/** A window and its document, as far as they are there: Node has neither, a worker no document. */
+interface Page extends Partial<EventTarget> {
+  readonly document?: Page
+  readonly hidden?: boolean
+}
+
 /** Where the runtime tells of them: `woken` when the network is back or the page is looked at again, `doubtful` when the network is gone. */
 export function watchPage(woken: () => void, doubtful: () => void): () => void {
-  const page: unknown = Reflect.get(globalThis, 'document')
+  const window: Page = Object(globalThis)
+  const { document } = window
   const undo = [
-    listen(globalThis, 'online', woken),
-    listen(globalThis, 'offline', doubtful),
-    listen(page, 'visibilitychange', () => {
-      if (!Reflect.get(Object(page), 'hidden')) woken()
+    listen(window, 'online', woken),
+    listen(window, 'offline', doubtful),
+    listen(document, 'visibilitychange', () => {
+      if (!document?.hidden) woken()
     })
   ]
   return () => {
@@ -13,13 +20,7 @@ export function watchPage(woken: () => void, doubtful: () => void): () => void {
   }
 }
 
-/** Node has neither, and a worker no document. */
-function listen(target: unknown, type: string, listener: () => void): () => void {
-  if (!isEventTarget(target)) return () => {}
-  target.addEventListener(type, listener)
-  return () => target.removeEventListener(type, listener)
-}
-
-function isEventTarget(target: unknown): target is EventTarget {
-  return typeof Reflect.get(Object(target), 'addEventListener') === 'function'
+function listen(target: Page | undefined, type: string, listener: () => void): () => void {
+  target?.addEventListener?.(type, listener)
+  return () => target?.removeEventListener?.(type, listener)
 }

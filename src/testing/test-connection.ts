@@ -160,7 +160,7 @@ export class LiveTestConnection implements UntypedConnection {
   #received(frame: ServerFrame | undefined): void {
     if (!frame) return
     const { type, id, payload } = frame
-    if (type === ControlType.reply) return this.#requests.replied(Number(id), payload)
+    if (type === ControlType.reply) return this.#requests.replied(id, payload)
     if (type === ControlType.error && this.#requests.isWaiting) return this.#requests.refused(id, toldError(payload))
     this.#inbox.put(frame)
   }

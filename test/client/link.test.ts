@@ -12,6 +12,11 @@ async function closedWith(world: ClientWorld, client: TestClient, code: number):
   await until(() => client.status !== 'open')
 }
 
+/** As if the server had sent it. */
+function tell(world: ClientWorld, frame: string): void {
+  world.lastSocket.emit('message', Buffer.from(frame), false)
+}
+
 for (const code of [1000, 4400, 4403, 4409]) {
   t.test(`after ${code} it stops`, async (t) => {
     const world = await ClientWorld.start(t)
@@ -179,10 +184,68 @@ t.test('an error on an open connection says nothing that its end does not', asyn
 t.test('frames that are none of the protocol are passed over', async (t) => {
   const world = await ClientWorld.start(t)
   const client = await world.openClient()
-  for (const frame of ['no JSON', 'null', '7', '{}', '{"type":1}']) world.lastSocket.emit('message', Buffer.from(frame), false)
-  world.lastSocket.emit('message', Buffer.from('{"type":"$reply","id":99}'), false)
-  world.lastSocket.emit('message', Buffer.from('{"type":"$error"}'), false)
+  for (const frame of ['no JSON', 'null', '7', '{}', '{"type":1}']) tell(world, frame)
+  for (const frame of ['{"type":"$reply"}', '{"type":"$reply","id":99}', '{"type":"$error"}']) tell(world, frame)
   t.same(await client.send('echo', { text: 'x' }), { text: 'x' })
+})
+
+t.test('a server that lies in the fields of its frames makes nothing throw', async (t) => {
+  const world = await ClientWorld.start(t)
+  const client = await world.openClient()
+  for (const lie of ['{"toString":1,"valueOf":1}', '[{"toString":1}]', '"1"', 'null', 'true']) {
+    for (const type of ['$reply', '$error', 'news']) {
+      tell(world, `{"type":"${type}","id":${lie}}`)
+      tell(world, `{"type":"${type}","topic":${lie}}`)
+    }
+    tell(world, `{"type":"$error","payload":${lie}}`)
+    for (const field of ['code', 'message', 'statusCode', 'retryAfter', 'errors', 'name', 'stack', '__proto__']) {
+      tell(world, `{"type":"$error","payload":{"${field}":${lie}}}`)
+    }
+  }
+  t.equal(client.status, 'open')
+  t.same(await client.send('echo', { text: 'x' }), { text: 'x' })
+})
+
+t.test('of an error that a server tells, only what it may say is taken, and only where it is of its type', async (t) => {
+  const world = await ClientWorld.start(t)
+  const client = await world.openClient()
+  const told = async (id: number, payload: object) => {
+    const answer = client.send('hold', { text: 'x' }).catch((error: unknown) => error)
+    tell(world, JSON.stringify({ type: '$error', id, payload }))
+    // the server's own answer comes too late
+    await world.release()
+    return await answer
+  }
+  const errors = [{ path: '/a', message: 'no' }]
+  const honest = { code: 'A', message: 'b', statusCode: 503, retryAfter: 7, errors }
+  t.match(await told(1, honest), { ...honest, mayHaveExecuted: true, isFinal: false })
+
+  const evil = { name: 'Evil', stack: 'evil', isFinal: true, closeCode: 1, mayHaveExecuted: true, cause: 'evil', more: 1 }
+  const error = await told(2, { code: 1, message: {}, statusCode: '503', retryAfter: '7', errors: 'evil', ...evil })
+  t.match(error, { name: 'WsTicketError', code: '', message: '', statusCode: 0, isFinal: false, mayHaveExecuted: false })
+  t.match(error, { retryAfter: undefined, errors: undefined, closeCode: undefined, cause: undefined, more: undefined, stack: /link\.ts/ })
+})
+
+t.test('a retryAfter that is no time to come is passed over, and none is longer than a day', async (t) => {
+  const world = await ClientWorld.start(t)
+  const client = await world.openClient()
+  for (const [retryAfter, wait, pause] of [
+    ['{"a":1}', 0, 500],
+    ['"7000"', 0, 1000],
+    ['-7000', 0, 2000],
+    ['null', 0, 4000],
+    ['7000', 7000, 8000],
+    ['1e12', 86_400_000, 15_000],
+    ['1e999', 86_400_000, 15_000]
+  ] as const) {
+    tell(world, `{"type":"$error","payload":{"statusCode":429,"retryAfter":${retryAfter}}}`)
+    await closedWith(world, client, 4429)
+    t.same(world.clock.delays, [wait + pause], retryAfter)
+    client.retry()
+    t.same(world.clock.delays, [wait + 500], `${retryAfter}, woken`)
+    world.clock.advance(wait + 500)
+    await becomes(client, 'open')
+  }
 })
 
 t.test('a connection on which nothing comes any more is noticed', async (t) => {

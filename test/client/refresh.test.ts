@@ -55,6 +55,34 @@ t.test('a refresh that fails is tried again until it is done', async (t) => {
   await until(() => connection.expiresAt > expiresAt)
 })
 
+t.test('there is one refresh at a time, however often the server says that the session expires', async (t) => {
+  let tokens = 0
+  let isOffline = true
+  const { world, clock, connection } = await startSession(t, {
+    token: () => {
+      tokens++
+      return 'ann'
+    },
+    fetch: (url, init) => {
+      return init.body !== '{}' && isOffline ? Promise.reject(new Error('offline')) : fetch(url, init)
+    }
+  })
+  const expiring = () => {
+    for (let i = 0; i < 300; i++) world.lastSocket.emit('message', Buffer.from('{"type":"$expiring","payload":{"expiresAt":1}}'), false)
+  }
+  expiring()
+  await until(() => world.clock.delays.length === 2)
+  t.same([tokens, world.clock.delays], [2, [500, 30_000]])
+  expiring()
+  t.same(world.clock.delays, [500, 30_000], 'nor while it waits to try again')
+  isOffline = false
+  const { expiresAt } = connection
+  clock.advance(1000)
+  world.clock.advance(500)
+  await until(() => connection.expiresAt > expiresAt)
+  t.equal(tokens, 3)
+})
+
 t.test('a refresh that is refused for good leaves it to the attempt after the session', async (t) => {
   let user = 'ann'
   const { world, client, clock, connection } = await startSession(t, { token: () => user })

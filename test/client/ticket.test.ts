@@ -64,6 +64,15 @@ t.test('Retry-After may be a date, and what is neither, or over, is passed over'
   t.ok(inAnHour > 3_500_000 && inAnHour <= 3_600_000)
   t.equal(await waits(new Date(0).toUTCString()), 0)
   t.equal(await waits('soon'), 0)
+  for (const endless of ['1e12', 'Infinity']) t.equal(await waits(endless), 86_400_000, 'a day at most')
+})
+
+t.test('a refusal whose code and message are no texts is one that says nothing', async (t) => {
+  const world = await ClientWorld.start(t)
+  const body = '{"code":{"toString":1},"message":{"toString":1},"statusCode":200,"isFinal":true,"retryAfter":1}'
+  const client = world.client({ fetch: async () => new Response(body, { status: 503 }) })
+  await becomes(client, 'waiting')
+  t.match(world.reasons, [{ code: 'TICKET_FAILED', message: 'Refused with 503.', statusCode: 503, isFinal: false, retryAfter: undefined }])
 })
 
 t.test('an answer that is no ticket is a failure that may pass', async (t) => {
