@@ -4,7 +4,7 @@ import type { Connection } from './connection/connection.js'
 import type { Contract } from './contract.js'
 import type { Target } from './publish/bus.js'
 import type { Delivery, Disconnection, WsRoute } from './publish/publisher.js'
-import type { ParamsOf, WsRouteOptions } from './route/route-options.js'
+import type { AnyRouteOptions, ContextOf, ParamsOf, WsRouteOptions } from './route/route-options.js'
 import type { Stats } from './stats.js'
 import '@fastify/websocket'
 import '@fastify/rate-limit'
@@ -37,10 +37,16 @@ declare module 'fastify' {
      * Declares a WebSocket route: `POST <path>/ticket` issues tickets, `GET <path>` is the upgrade that redeems one.
      * @throws FST_WS_TICKET_INVALID_OPTION, FST_WS_TICKET_INVALID_CONTRACT
      */
-    wsRoute<C extends Contract, const Path extends string, Context = null, Params = undefined>(
+    wsRoute<
+      C extends Contract,
+      const Path extends string,
+      Context = never,
+      Params = undefined,
+      Given extends keyof AnyRouteOptions = never
+    >(
       path: Path,
-      options: WsRouteOptions<C, Context, Path, Params>
-    ): WsRoute<C, Context, ParamsOf<Path, Params>>
+      options: WsRouteOptions<C, Context, Path, Params, NoInfer<ContextOf<Context, Given>>> & { readonly [Name in Given]: unknown }
+    ): WsRoute<C, ContextOf<Context, Given>, ParamsOf<Path, Params>>
 
     /** Publishing over all routes, and `stats()`. */
     wsTicket: WsTicket

@@ -49,12 +49,14 @@ export type EventType<C extends Contract> = keyof C['events'] & string
 /** What the client sends with a message. */
 export type MessagePayload<C extends Contract, T extends MessageType<C>> = Static<C['messages'][T]['payload']>
 
-/** What the server answers a message with. */
+/** What the server answers a message with: null where the contract has no reply. */
 export type MessageReply<C extends Contract, T extends MessageType<C>> = C['messages'][T] extends {
   reply: infer Reply extends TSchema
 }
   ? Static<Reply>
-  : void
+  : MessageContract extends C['messages'][T]
+    ? unknown
+    : null
 
 /** What the server sends with an event. */
 export type EventPayload<C extends Contract, T extends EventType<C>> = Static<C['events'][T]>

@@ -14,6 +14,7 @@ export {
   type MessageType
 } from './contract.js'
 export type { ErrorCode } from './errors.js'
+export type { Jsonified } from './jsonified.js'
 export type { HistogramSnapshot } from './metrics/histogram.js'
 export type { MessageTotals } from './metrics/message-metrics.js'
 export type { RouteTotals } from './metrics/route-metrics.js'

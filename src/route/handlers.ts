@@ -1,3 +1,4 @@
+import type { TSchema } from 'typebox'
 import type { Connection } from '../connection/connection.js'
 import type { Contract, MessagePayload, MessageReply, MessageType } from '../contract.js'
 import type { LimitScope } from '../message/limit.js'
@@ -10,7 +11,10 @@ import type { Rate } from '../options.js'
 export type Handler<C extends Contract, T extends MessageType<C>, Context = unknown, Params = unknown> = (
   payload: MessagePayload<C, T>,
   connection: Connection<C, Context, Params>
-) => MessageReply<C, T> | Promise<MessageReply<C, T>>
+) => HandlerReply<C, T> | Promise<HandlerReply<C, T>>
+
+/** What a handler returns: nothing where the contract has no reply. */
+type HandlerReply<C extends Contract, T extends MessageType<C>> = C['messages'][T] extends { reply: TSchema } ? MessageReply<C, T> : void
 
 /** A handler with a limit of its own. */
 export interface HandlerOptions<C extends Contract, T extends MessageType<C>, Context = unknown, Params = unknown> {

@@ -3,6 +3,7 @@ import type { Static, TSchema } from 'typebox'
 import type { Connection } from '../connection/connection.js'
 import type { Contract } from '../contract.js'
 import { fail } from '../errors.js'
+import type { Jsonified } from '../jsonified.js'
 import { type RouteLimits, routeOptionNames } from '../options.js'
 import type { Handlers } from './handlers.js'
 
@@ -23,6 +24,12 @@ type ParamName<Text extends string> = Text extends `${infer Name}(${string}` ? N
 /** The type of `connection.params`: what `schema.params` says, else what the path says. */
 export type ParamsOf<Path extends string, Params> = [Params] extends [TSchema] ? Static<Params> : PathParams<Path>
 
+/**
+ * The type of `connection.context`: what `authorize` returns, as JSON; null without. Until TypeScript has seen what `authorize`
+ * returns it is `never`, which every handler takes.
+ */
+export type ContextOf<Context, Given> = [Context] extends [never] ? ('authorize' extends Given ? never : null) : Jsonified<Context>
+
 /** The options of Fastify's own routes; they hold for the ticket route and the upgrade alike. */
 export type FastifyRouteOptions = Pick<
   RouteShorthandOptions,
@@ -33,20 +40,22 @@ export type FastifyRouteOptions = Pick<
 }
 
 /** What `app.wsRoute(path, options)` takes. */
-export interface WsRouteOptions<C extends Contract, Context, Path extends string, Params> extends FastifyRouteOptions, RouteLimits {
+export interface WsRouteOptions<C extends Contract, Context, Path extends string, Params, Connected = Jsonified<Context>>
+  extends FastifyRouteOptions,
+    RouteLimits {
   /** What the route speaks; see `defineContract`. */
   contract: C
   /** A handler for each message of the contract. */
-  handlers: Handlers<C, Context, ParamsOf<Path, Params>>
+  handlers: Handlers<C, Connected, ParamsOf<Path, Params>>
   /**
    * May the caller connect? Runs when a ticket is asked for, with `request.user` verified. Throw an error with a
    * `statusCode`, or return false (403), to refuse. What it returns, plain JSON, becomes `connection.context`.
    */
   authorize?: (request: FastifyRequest<{ Params: ParamsOf<Path, Params> }>) => Context | false | Promise<Context | false>
   /** Runs after `$welcome`, before the first message is handled. When it fails the connection is closed with 1011. */
-  onOpen?: (connection: Connection<C, Context, ParamsOf<Path, Params>>) => void | Promise<void>
+  onOpen?: (connection: Connection<C, Connected, ParamsOf<Path, Params>>) => void | Promise<void>
   /** Runs once when the connection is closed, with the close code and reason. */
-  onClose?: (connection: Connection<C, Context, ParamsOf<Path, Params>>, code: number, reason: string) => void | Promise<void>
+  onClose?: (connection: Connection<C, Connected, ParamsOf<Path, Params>>, code: number, reason: string) => void | Promise<void>
   /** Schemas of the path's parameters and the query, and what @fastify/swagger shows of the ticket route. */
   schema?: RouteSchema<Params>
 }

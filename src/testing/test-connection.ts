@@ -4,6 +4,7 @@ import { decodeFrame, type ServerFrame } from '../client/encoder.js'
 import { clientError, toldError, WsTicketError } from '../client/error.js'
 import { Requests } from '../client/requests.js'
 import type { Contract, MessagePayload, MessageReply, MessageType } from '../contract.js'
+import type { ErrorCode } from '../errors.js'
 import { CloseCode, ControlType } from '../protocol.js'
 import type { Credentials } from './credentials.js'
 import type { Frame, FrameType } from './frames.js'
@@ -71,6 +72,9 @@ interface ConnectionParts {
   /** A ticket that extends the session of a connection. */
   readonly issueRefresh: (id: string, credentials: Credentials) => Promise<string>
 }
+
+/** What is over a limit is refused unread, and so without its id; any other error without an id is of a message that had none. */
+const RATE_LIMITED: ErrorCode = 'FST_WS_TICKET_RATE_LIMITED'
 
 /** Must be made in the turn in which the socket is, or frames are missed. */
 export class LiveTestConnection implements UntypedConnection {
@@ -161,8 +165,11 @@ export class LiveTestConnection implements UntypedConnection {
     if (!frame) return
     const { type, id, payload } = frame
     if (type === ControlType.reply) return this.#requests.replied(id, payload)
-    if (type === ControlType.error && this.#requests.isWaiting) return this.#requests.refused(id, toldError(payload))
-    this.#inbox.put(frame)
+    if (type !== ControlType.error) return this.#inbox.put(frame)
+    const error = toldError(payload)
+    const isOfRequest = this.#requests.isWaiting && (id !== undefined || error.code === RATE_LIMITED)
+    if (isOfRequest) this.#requests.refused(id, error)
+    else this.#inbox.put(frame)
   }
 
   #ended(closed: Closed): void {

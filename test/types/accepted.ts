@@ -11,7 +11,9 @@ import wsTicketByDefault, {
   type Connection,
   defineContract,
   type EventPayload,
+  type Handler,
   type Handlers,
+  type Jsonified,
   type MessagePayload,
   type MessageReply,
   type RedisClient,
@@ -44,7 +46,7 @@ export const chat = defineContract({
 
 same<MessagePayload<typeof chat, 'chat.send'>, { room: string; text: string }>()
 same<MessageReply<typeof chat, 'chat.send'>, { id: string }>()
-same<MessageReply<typeof chat, 'chat.leave'>, void>()
+same<MessageReply<typeof chat, 'chat.leave'>, null>()
 same<EventPayload<typeof chat, 'chat.message'>, { room: string; from: string; text: string; id: string }>()
 
 const app = Fastify()
@@ -181,6 +183,99 @@ const handlers: Handlers<typeof chat, { role: string }, unknown> = {
 export const elsewhere = app.wsRoute('/elsewhere', { contract: chat, authorize: () => ({ role: 'x' }), handlers })
 same<typeof elsewhere extends WsRoute<typeof chat, { role: string }> ? true : false, true>()
 
+// handlers that are typed one by one, whatever stands beside them; what authorize returns decides
+type Member = { admin: boolean }
+type Room = { room: string }
+const send: Handler<typeof chat, 'chat.send', Member, Room> = ({ text }, { context, params }) => ({
+  id: `${text}${context.admin}${params.room}`
+})
+const leave: Handler<typeof chat, 'chat.leave', Member, Room> = ({ room }, connection) => connection.unsubscribe(room)
+const leaveWith = (_payload: object, connection: Connection<typeof chat, Member, Room>) => connection.close()
+const opened = (connection: Connection<typeof chat, Member, Room>) => connection.subscribe(connection.params.room)
+const all: Handlers<typeof chat, Member, Room> = { 'chat.send': send, 'chat.leave': leave }
+const satisfying = { 'chat.send': send, 'chat.leave': () => {} } satisfies Handlers<typeof chat, Member, Room>
+app.wsRoute('/one/:room', {
+  contract: chat,
+  authorize: (request) => request.params.room === '1' && { admin: true },
+  handlers: { 'chat.send': (_payload, { context }) => ({ id: isExactly<Member>()(context) ?? '1' }), 'chat.leave': leave },
+  onOpen: opened,
+  onClose: ({ context }) => isExactly<Member>()(context)
+})
+app.wsRoute('/each/:room', {
+  contract: chat,
+  authorize: async (request) => request.params.room === '1' && { admin: request.ip === '::1' },
+  handlers: { 'chat.send': { handler: send, rateLimit: { max: 1, timeWindow: 1 } }, 'chat.leave': leave }
+})
+const whole = app.wsRoute('/all/:room', { contract: chat, authorize: ({ ip }) => ip === '::1' && { admin: true }, handlers: all })
+isExactly<Member>()(whole.connections()[0]?.context ?? { admin: true })
+app.wsRoute('/spread/:room', {
+  contract: chat,
+  authorize: ({ ip }) => ip === '::1' && { admin: true },
+  handlers: { ...all, 'chat.leave': (_payload, { context }) => isExactly<Member>()(context) }
+})
+app.wsRoute('/satisfies/:room', { contract: chat, authorize: ({ ip }) => ip === '::1' && { admin: true }, handlers: satisfying })
+app.wsRoute('/annotated/:room', {
+  contract: chat,
+  authorize: ({ ip }): Member | false => (ip === '::1' ? { admin: true } : false),
+  handlers: { 'chat.send': () => ({ id: '1' }), 'chat.leave': leave }
+})
+app.wsRoute('/helper/:room', {
+  contract: chat,
+  authorize: ({ ip }) => ip === '::1' && { admin: true },
+  handlers: { 'chat.send': send, 'chat.leave': leaveWith }
+})
+app.wsRoute('/throwing/:room', {
+  contract: chat,
+  authorize: ({ ip }) => {
+    if (ip === '::1') throw new Error('no')
+    return { admin: true }
+  },
+  handlers: { 'chat.send': (_payload, { context }) => ({ id: String(context.admin) }), 'chat.leave': leave }
+})
+app.wsRoute<typeof chat, '/explicit/:room', Member>('/explicit/:room', {
+  contract: chat,
+  authorize: ({ ip }) => ip === '::1' && { admin: true },
+  handlers: all
+})
+
+// the context as it comes back from JSON
+interface Ticketed {
+  readonly id: string
+  at?: Date
+  tags: Set<string>
+  seats: readonly [Date, number | undefined]
+  left: (Date | undefined)[]
+  next?: Ticketed
+  save(): void
+  more: unknown
+  by: Record<string, 'a' | Date>
+}
+app.wsRoute('/json', {
+  contract: empty,
+  handlers: {},
+  authorize: (request): Ticketed | false => Object(request),
+  onOpen({ context }) {
+    isExactly<string>()(context.id)
+    isExactly<string | undefined>()(context.at)
+    isExactly<Record<never, never>>()(context.tags)
+    isExactly<readonly [string, number | null]>()(context.seats)
+    isExactly<(string | null)[]>()(context.left)
+    isExactly<string | undefined>()(context.next?.next?.at)
+    isExactly<undefined>()(context.save)
+    isExactly<unknown>()(context.more)
+    isExactly<Record<string, string>>()(context.by)
+  }
+})
+app.wsRoute('/nothing', {
+  contract: empty,
+  handlers: {},
+  authorize: async ({ ip }) => {
+    if (ip === '::1') throw new Error('no')
+  },
+  onOpen: ({ context }) => isExactly<null>()(context)
+})
+same<Jsonified<{ a: Date; b: bigint }>, { a: string; b: never }>()
+
 export function greet(connection: Connection<typeof chat>): boolean {
   return connection.send('chat.message', message)
 }
@@ -232,7 +327,7 @@ isExactly<Client<typeof chat>>()(chatClient)
 isExactly<ClientStatus>()(chatClient.status)
 const { signal } = new AbortController()
 isExactly<{ id: string }>()(await chatClient.send('chat.send', { room: 'lobby', text: 'x' }, { signal, timeout: 1000, repeat: true }))
-isExactly<void>()(await chatClient.send('chat.leave', { room: 'lobby' }))
+isExactly<null>()(await chatClient.send('chat.leave', { room: 'lobby' }))
 const undo: () => void = chatClient.on('chat.message', (message, topic) => {
   isExactly<EventPayload<typeof chat, 'chat.message'>>()(message)
   isExactly<string | undefined>()(topic)
@@ -273,7 +368,7 @@ const ann = await connect<typeof chat>(app, '/chat?lang=de', {
 })
 isExactly<TestConnection<typeof chat>>()(ann)
 isExactly<{ id: string }>()(await ann.request('chat.send', { room: 'lobby', text: 'x' }, { timeout: 10 }))
-isExactly<void>()(await ann.request('chat.leave', { room: 'lobby' }))
+isExactly<null>()(await ann.request('chat.leave', { room: 'lobby' }))
 ann.send('chat.leave', { room: 'lobby' })
 isExactly<EventPayload<typeof chat, 'chat.message'>>()((await ann.next('chat.message')).payload)
 isExactly<number>()((await ann.next('$expiring')).payload.expiresAt)
@@ -282,7 +377,7 @@ for (const frame of ann.unread) if (frame.type === 'chat.message') isExactly<str
 isExactly<number>()(await ann.refresh({ token: 'x' }))
 isExactly<number>()((await ann.close(1000, 'x')).code)
 export const asAnybody: TestConnection = await connect(app, '/chat', { headers: { 'x-api-key': 'x' } })
-await asAnybody.request('anything', { at: 'all' })
+isExactly<unknown>()(await asAnybody.request('anything', { at: 'all' }))
 export const secure = connect(Fastify({ https: {} }), '/chat')
 export const overHttp2 = connect(Fastify({ http2: true, https: { allowHTTP1: true } }), '/chat')
 export const isTestError = (error: unknown) => error instanceof TestError && error.code === 'FST_WS_TICKET_FORBIDDEN'

@@ -1,7 +1,7 @@
 import Fastify from 'fastify'
 import Type from 'typebox'
 import { createClient } from '../../src/client/index.js'
-import { type Connection, defineContract, type TicketStore, wsTicket } from '../../src/index.js'
+import { type Connection, defineContract, type Handler, type TicketStore, wsTicket } from '../../src/index.js'
 import { connect, manualClock } from '../../src/testing/index.js'
 
 const chat = defineContract({
@@ -34,8 +34,8 @@ app.wsRoute('/g', { contract: chat, handlers: { note, say: { handler: () => ({ i
 // the set of handlers
 app.wsRoute('/h', { contract: chat, handlers: { note } }) // error TS2741
 app.wsRoute('/i', { contract: chat, handlers: { note, say, shout: note } }) // error TS2353
-app.wsRoute('/k', { contract: chat }) // error TS2741
-app.wsRoute('/l', { handlers: {} }) // error TS2741
+app.wsRoute('/k', { contract: chat }) // error TS2345
+app.wsRoute('/l', { handlers: {} }) // error TS2345
 
 // limits of a handler
 app.wsRoute('/m', { contract: chat, handlers: { say, note: { handler: note, rateLimit: { max: 1, timeWindow: 1, per: 'room' } } } }) // error TS2322
@@ -85,6 +85,18 @@ app.wsRoute('/numbers/:n', {
   schema: { params: Type.Object({ n: Type.Integer() }) },
   handlers: {},
   onOpen: ({ params }) => void params.n.length // error TS2339
+})
+
+// handlers of another context, or of other parameters
+const ask: Handler<typeof chat, 'note', { role: string }, { room: string }> = () => {}
+app.wsRoute('/rooms/:room', { contract: chat, handlers: { say, note: ask } }) // error TS2322
+app.wsRoute('/rooms/:nr', { contract: chat, authorize: () => ({ role: 'x' }), handlers: { say, note: ask } }) // error TS2322
+app.wsRoute('/rooms/:room', { contract: chat, authorize: ({ id }) => id === '1' && { role: 1 }, handlers: { say, note: ask } }) // error TS2322
+app.wsRoute('/dates', {
+  contract: empty,
+  handlers: {},
+  authorize: () => ({ at: new Date() }),
+  onOpen: ({ context }) => void context.at.getTime() // error TS2339
 })
 
 // options
