@@ -45,7 +45,7 @@ declare module 'fastify' {
       Given extends keyof AnyRouteOptions = never
     >(
       path: Path,
-      options: WsRouteOptions<C, Context, Path, Params, NoInfer<ContextOf<Context, Given>>> & { readonly [Name in Given]: unknown }
+      options: WsRouteOptions<C, Context, Path, Params, NoInfer<ContextOf<Context, Given>>> & { readonly [Name in Given]?: unknown }
     ): WsRoute<C, ContextOf<Context, Given>, ParamsOf<Path, Params>>
 
     /** Publishing over all routes, and `stats()`. */

@@ -26,6 +26,14 @@ async function answersAt(t: Test, app: FastifyInstance, path: string): Promise<v
   t.same(await client.request('echo', { text: path }), { type: '$reply', id: 1, payload: { text: path } })
 }
 
+t.test('a path behind which /ticket can not stand is refused', async (t) => {
+  const app = await buildApp(t)
+  for (const path of ['/files/*', '/rooms/:room?', '/rooms/:room?/']) {
+    const message = `Option ${path}: the path must not end in a wildcard or an optional parameter, as /ticket stands behind it.`
+    t.throws(() => app.wsRoute(path, echoRoute), { code: 'FST_WS_TICKET_INVALID_OPTION', message })
+  }
+})
+
 t.test('the plugin registers what it stands on where the app has not', async (t) => {
   const app = await buildApp(t)
   t.ok(app.hasDecorator('websocketServer'))

@@ -19,6 +19,7 @@ import { declareUpgradeRoute } from './upgrade-route.js'
  */
 export function declareRoute(app: FastifyInstance, scope: RouteScope, path: string, options: AnyRouteOptions): RoutePublisher {
   const address = `${app.prefix}${path}`
+  checkEnd(address)
   const { own, fastify, limits } = splitOptions(address, options)
   checkFunctions(address, own)
   checkSchema(address, own.schema)
@@ -102,6 +103,11 @@ function checkSchema(route: string, schema: object | undefined): void {
   const stray = Object.keys(schema ?? {}).find((name) => OWN_SCHEMAS.includes(name))
   if (stray === undefined) return
   throw fail('INVALID_OPTION', [`${route}: 'schema.${stray}' is not for the app to give; allowed: params, querystring, headers.`])
+}
+
+function checkEnd(address: string): void {
+  if (!/[*?]\/?$/.test(address)) return
+  throw fail('INVALID_OPTION', [`${address}: the path must not end in a wildcard or an optional parameter, as /ticket stands behind it.`])
 }
 
 function checkFunctions(route: string, own: SplitOptions['own']): void {

@@ -58,7 +58,7 @@ export async function connect(app: TestedApp, path: string, options: ConnectOpti
     const caller = await ticketHeaders(app, credentials, settings.clock)
     const headers = { ...origin, ...caller, 'content-type': 'application/json' }
     const posted = postInMemory(app.server, { path: ticketPath(path), headers, body, ip })
-    const { ticket } = await readTicket(await within(posted, timeout, late))
+    const { ticket } = await naming(`POST ${ticketPath(path)}`, within(posted, timeout, late).then(readTicket))
     return ticket
   }
   const offer = offerOf(path, await issue(options, {}), settings)
@@ -67,9 +67,16 @@ export async function connect(app: TestedApp, path: string, options: ConnectOpti
     timeout,
     issueRefresh: (id, credentials) => issue(replaced(options, credentials), { refresh: id })
   })
-  await within(untilOpen(socket), timeout, late)
+  await naming(`The upgrade at ${path}`, within(untilOpen(socket), timeout, late))
   await connection.welcomed()
   return connection
+}
+
+/** Says which of the two requests it was that failed. */
+function naming<T>(request: string, answer: Promise<T>): Promise<T> {
+  return answer.catch((error: WsTicketError) => {
+    throw Object.assign(new WsTicketError(error.code, `${request}: ${error.message}`), error)
+  })
 }
 
 /** Who is given takes the place of who was, whether as a user or by a token. */

@@ -39,7 +39,11 @@ t.test('what the server sends with the welcome is not missed', async (t) => {
 
 t.test('who is refused a ticket is told why, with all that the answer says', async (t) => {
   const app = await buildEchoApp(t, { plugin: { maxTicketsPerUser: 1, issuePerUser: { max: 1, timeWindow: '1 minute' } } })
-  await t.rejects(connect(app, '/echo', { timeout }), { code: 'FST_WS_TICKET_UNAUTHENTICATED', statusCode: 401 })
+  await t.rejects(connect(app, '/echo?a=b', { timeout }), {
+    code: 'FST_WS_TICKET_UNAUTHENTICATED',
+    statusCode: 401,
+    message: /^POST \/echo\/ticket\?a=b: Authentication failed/
+  })
   await t.rejects(connect(app, '/echo', { token: 'none', timeout }), { code: 'FST_WS_TICKET_UNAUTHENTICATED', statusCode: 401 })
   await t.rejects(connect(app, '/echo', { ...ann, origin: 'https://evil.example' }), { code: 'FST_WS_TICKET_ORIGIN_REFUSED' })
   await t.rejects(connect(app, '/echo', { ...ann, origin: null }), { code: 'FST_WS_TICKET_ORIGIN_MISSING' })
@@ -67,8 +71,13 @@ t.test('who is refused the upgrade is told why, whoever refuses it and in whatev
     ...nothing,
     onRequest: async (request) => (request.isTicketUpgrade ? void request.raw.socket.destroy() : undefined)
   })
-  await t.rejects(connect(app, '/error', ann), { code: 'NOT_TODAY', statusCode: 403, message: 'Not today.' })
-  await t.rejects(connect(app, '/text', ann), { code: 'DISCONNECTED', statusCode: 418, retryAfter: 7000, message: 'Refused with 418.' })
+  await t.rejects(connect(app, '/error', ann), { code: 'NOT_TODAY', statusCode: 403, message: 'The upgrade at /error: Not today.' })
+  await t.rejects(connect(app, '/text', ann), {
+    code: 'DISCONNECTED',
+    statusCode: 418,
+    retryAfter: 7000,
+    message: 'The upgrade at /text: Refused with 418.'
+  })
   await t.rejects(connect(app, '/empty', ann), { code: 'DISCONNECTED', statusCode: 503 })
   await t.rejects(connect(app, '/silent', ann), { code: 'DISCONNECTED', statusCode: undefined, cause: { code: 'ECONNRESET' } })
 })
@@ -85,9 +94,9 @@ t.test('an app that does not answer is not waited for', async (t) => {
   const hang = () => new Promise<never>(() => {})
   app.wsRoute('/ticket', { ...nothing, authorize: hang })
   app.wsRoute('/upgrade', { ...nothing, onRequest: async (request) => (request.isTicketUpgrade ? hang() : undefined) })
-  const late = { code: 'TIMEOUT', message: 'The server did not answer within 200 ms.' }
-  await t.rejects(connect(app, '/ticket', { ...ann, timeout: 200 }), late)
-  await t.rejects(connect(app, '/upgrade', { ...ann, timeout: 200 }), late)
+  const late = (request: string) => ({ code: 'TIMEOUT', message: `${request}: The server did not answer within 200 ms.` })
+  await t.rejects(connect(app, '/ticket', { ...ann, timeout: 200 }), late('POST /ticket/ticket'))
+  await t.rejects(connect(app, '/upgrade', { ...ann, timeout: 200 }), late('The upgrade at /upgrade'))
 })
 
 t.test('an address may be anybody and is one with TLS, since the peer is asked for it', async (t) => {

@@ -91,6 +91,18 @@ t.test('a message that is only sent is handled, and not answered unless it is re
   t.match(await ann.next('$error'), { payload: { code: 'FST_WS_TICKET_INVALID_JSON' } })
 })
 
+t.test('a message that was only sent and is refused takes no request with it', async (t) => {
+  const { ann } = await build(t)
+  ann.send('say', Object({ text: 1 }))
+  t.same(await ann.request('echo', { text: '1' }), { text: '1' })
+  ann.send('say', Object({ text: 2 }))
+  await ann.flushed()
+  t.same(
+    ann.unread.map(({ payload }) => Reflect.get(Object(payload), 'code')),
+    ['FST_WS_TICKET_INVALID_PAYLOAD', 'FST_WS_TICKET_INVALID_PAYLOAD']
+  )
+})
+
 t.test('what has not come by a flush was not sent', async (t) => {
   const { route, ann, connect } = await build(t)
   const bob = await connect({ user: { sub: 'bob' } })
