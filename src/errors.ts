@@ -90,6 +90,8 @@ export interface ErrorDetails {
   errors?: ValidationIssue[]
   /** What was thrown below; for the log, never for a client. */
   cause?: unknown
+  /** The Origin that came, cut and escaped; for the log, never for a client. */
+  origin?: string
 }
 
 /** An error of this package. `help` is the place of its entry in the documents. */

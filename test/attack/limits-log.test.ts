@@ -100,7 +100,9 @@ attack(
     const before = headerLog.lines.length
     const values = [`https://evil.example.com${EVIL}`, `https://${LONG}.example.com`, '\\r\\n\\u001b[31m', '%0d%0a%1b[31m']
     for (const value of values) {
-      t.equal((await refusedUpgrade(t, port, '/echo', ticket, { Origin: value })).status, 403)
+      const foreign = await refusedUpgrade(t, port, '/echo', ticket, { Origin: value })
+      t.equal(foreign.status, 403)
+      t.notOk(foreign.text.includes(value.slice(0, 9)), 'the answer does not tell the Origin')
       const protocols = await refusedUpgrade(t, port, '/echo', ticket, {
         'Sec-WebSocket-Protocol': `${value.replaceAll(',', '')}, ticket.${ticket}`
       })
@@ -117,6 +119,13 @@ attack(
     const lines = headerLog.lines.slice(before).filter((line) => !line.includes('"level":10'))
     t.ok(lines.length > 0)
     t.same(badLines(lines), [])
+    const origins = lines.flatMap((line) => JSON.parse(line).err?.origin ?? [])
+    const asked = [
+      String.raw`https://evil.example.com\u00c2\u009b31mred\u00c2\u009b0m\u00c2\u0085\u00c2\u009d0;title\u00c2\u009c`,
+      `https://${LONG}`.slice(0, 200)
+    ]
+    for (const origin of asked)
+      t.equal(origins.filter((logged) => logged === origin).length, 2, 'of the upgrade, and of the ticket request')
     const raw = await openRaw(t, app, { ticket })
     t.match(await raw.request('echo', { text: 'the ticket is not burnt' }), { type: '$reply' })
   }
