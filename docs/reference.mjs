@@ -62,22 +62,30 @@ function describeAugmentation(file) {
 }
 
 function section(title, docstring, declaration) {
-  return `\n### \`${title}\`\n\n${prose(docstring)}\`\`\`ts\n${declaration.trim()}\n\`\`\`\n`
+  return `\n### \`${title}\`\n\n${prose(docstring)}\`\`\`ts\n${withoutLinks(declaration.trim())}\n\`\`\`\n`
 }
 
-/** A docstring as a paragraph, with its tags as a list. */
+/** A docstring as a paragraph, with its longer examples as blocks of code, and its other tags as a list. */
 function prose(docstring) {
   const lines = docstring
     .replace(/^\/\*\*|\*\/\s*$/g, '')
     .split('\n')
-    .map((line) => line.replace(/^\s*\*? ?/, '').trim())
+    .map((line) => line.replace(/^\s*\*? ?/, '').trimEnd())
     .join('\n')
-    .replace(/\{@link (\w+)\}/g, '`$1`')
-    .trim()
-  if (lines === '') return ''
-  const [what, ...tags] = lines.split(/^(?=@)/m).map((part) => part.trim())
-  const list = tags.map((tag) => tag.replace(/^@example (.*)$/s, '- For example: `$1`').replace(/^@(\w+) /, '- *$1*: '))
-  return `${[what, list.join('\n')].filter((part) => part !== '').join('\n\n')}\n\n`
+  const [what, ...tags] = withoutLinks(lines.trim())
+    .split(/^(?=@)/m)
+    .map((part) => part.trim())
+  const isProgram = (tag) => tag.startsWith('@example\n')
+  const programs = tags.filter(isProgram).map((tag) => tag.replace(/^@example\n(.*)$/s, 'For example:\n\n```ts\n$1\n```'))
+  const list = tags
+    .filter((tag) => !isProgram(tag))
+    .map((tag) => tag.replace(/^@example (.*)$/s, '- For example: `$1`').replace(/^@(\w+) /, '- *$1*: '))
+  const parts = [what, ...programs, list.join('\n')].filter((part) => part !== '')
+  return parts.map((part) => `${part}\n\n`).join('')
+}
+
+function withoutLinks(text) {
+  return text.replace(/\{@link ([\w.]+)\}/g, '`$1`')
 }
 
 function read(file) {

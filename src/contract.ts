@@ -21,7 +21,7 @@ export interface Contract {
  * `additionalProperties` itself. Type names must not begin with `$`.
  *
  * @example
- * const chat = defineContract({
+ * const contract = defineContract({
  *   messages: {
  *     'chat.send': {
  *       payload: Type.Object({ text: Type.String({ maxLength: 500 }) }),

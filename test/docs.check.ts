@@ -20,6 +20,7 @@ t.setTimeout(300_000)
 
 const CLIENTS = 'docs/clients.md'
 const RECIPES = 'docs/recipes.md'
+const METRICS = 'docs/metrics.md'
 const START = 'docs/getting-started.md'
 const JWT_SECRET = 'a secret of the tests that is long enough'
 const OWN = [
@@ -27,6 +28,10 @@ const OWN = [
   'typebox',
   '@fastify/jwt',
   '@fastify/websocket',
+  '@opentelemetry/api',
+  '@opentelemetry/sdk-metrics',
+  '@opentelemetry/sdk-trace-base',
+  'prom-client',
   'fastify-plugin',
   'ioredis',
   'tsx',
@@ -112,6 +117,74 @@ t.test('recipes compile, and do what they say', async (t) => {
   )
 })
 
+t.test('the test of a recipe passes', async (t) => {
+  const [, , ...testing] = blockWith('sh', '--test', RECIPES).trim().split(' ')
+  const { status, stdout } = await run(recipes, join(folder, 'node_modules/.bin/tsx'), testing, { ...process.env, JWT_SECRET })
+  t.equal(status, 0, { stdout })
+  t.match(stdout, /pass 1\b/)
+})
+
+/** An app with what the page on metrics shows, a message, and a ticket that is used twice. */
+function measured(): string {
+  return `
+import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics'
+import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
+import fastifyJwt from '@fastify/jwt'
+import Fastify from 'fastify'
+import wsTicket, { defineContract } from 'fastify-ws-ticket'
+import { connect } from 'fastify-ws-ticket/testing'
+import Type from 'typebox'
+
+class Reader extends MetricReader {
+  async onForceFlush() {}
+  async onShutdown() {}
+}
+const reader = new Reader()
+const spans = new InMemorySpanExporter()
+metrics.setGlobalMeterProvider(new MeterProvider({ readers: [reader] }))
+trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] }))
+const log = []
+const app = Fastify({ logger: { level: 'warn', stream: { write: (line) => log.push(JSON.parse(line).msg) } } })
+await app.register(fastifyJwt, { secret: '${JWT_SECRET}' })
+${blockWith('js', 'collectOpenTelemetry', METRICS)}
+${blockWith('js', 'collectPrometheus', METRICS)}
+${blockWith('js', 'node:diagnostics_channel', METRICS)}
+app.wsRoute('/echo', { contract: defineContract({ messages: { say: { payload: Type.Object({}) } } }), handlers: { say() {} } })
+const connection = await connect(app, '/echo', { user: { sub: 'ann' } })
+await connection.request('say', {})
+const origin = 'https://app.example.com'
+const authorization = 'Bearer ' + app.jwt.sign({ sub: 'ann' })
+const issued = await app.inject({ method: 'POST', url: '/echo/ticket', headers: { origin, authorization, 'content-type': 'application/json' } })
+const headers = { host: 'localhost', origin, 'sec-websocket-protocol': issued.json().protocols.join(', ') }
+await app.injectWS('/echo', { headers }).then((socket) => socket.terminate())
+await app.injectWS('/echo', { headers }).catch(() => {})
+const page = await app.inject('/metrics')
+const { resourceMetrics } = await reader.collect()
+console.log(JSON.stringify({
+  type: page.headers['content-type'],
+  handled: page.body.split('\\n').find((line) => line.startsWith('ws_ticket_messages_total')),
+  names: resourceMetrics.scopeMetrics.flatMap(({ metrics }) => metrics.map(({ descriptor }) => descriptor.name)),
+  spans: spans.getFinishedSpans().length,
+  isToldOnDuty: log.includes('tell the one on duty')
+}))
+await app.close()
+`
+}
+
+t.test('what the page on metrics shows is collected, traced and told', async (t) => {
+  await writeFile(join(chat, 'measured.js'), measured())
+  const { stdout, stderr } = await run(chat, process.execPath, ['measured.js'])
+  t.equal(stderr, '')
+  const { names, ...seen } = JSON.parse(stdout)
+  t.same(seen, {
+    type: 'text/plain; version=0.0.4; charset=utf-8',
+    handled: 'ws_ticket_messages_total{route="/echo",type="say",outcome="ok"} 1',
+    spans: 1,
+    isToldOnDuty: true
+  })
+  t.ok(names.includes('ws_ticket.connections'), names.join())
+})
+
 t.test('@fastify/autoload and fastify-cli load it like any plugin, and the prefix of a folder holds', async (t) => {
   const env = { ...process.env, JWT_SECRET }
   const [, ...print] = blockWith('sh', 'print-routes', RECIPES).trim().split(' ')
@@ -148,6 +221,38 @@ t.test('the client in Python gets a ticket, sends, is refused, refreshes and clo
   const [, ...args] = blockWith('sh', 'python3 chat.py', CLIENTS).trim().split(' ')
   const program = await run(chat, python, args, { ...process.env, PORT: new URL(API).port })
   t.same(program, { status: 0, stdout: blockWith('text', 'chat.message room:lobby', CLIENTS), stderr: '' })
+})
+
+const FLOOD = `
+import asyncio
+import os
+from ws_ticket import Client, Refused, post
+
+API = f"http://127.0.0.1:{os.environ['PORT']}"
+ORIGIN = "https://app.example.com"
+
+async def login():
+    return (await post(f"{API}/login", {"name": "ann"}))["token"]
+
+async def main():
+    client = Client(f"{API}/chat", login, lambda kind, payload, topic: None, origin=ORIGIN)
+    running = asyncio.create_task(client.run())
+    sends = [client.send("chat.send", {"room": "lobby", "text": "hello"}) for _ in range(60)]
+    answers = await asyncio.gather(*sends, return_exceptions=True)
+    refused = [answer.code for answer in answers if isinstance(answer, Refused)]
+    replied = [answer for answer in answers if isinstance(answer, dict)]
+    print(len(refused) + len(replied), len(replied) >= 40, "FST_WS_TICKET_RATE_LIMITED" in refused)
+    await client.close()
+    await running
+
+asyncio.run(main())
+`
+
+t.test('the client in Python answers every one of 60 messages at once, over the limit or not', async (t) => {
+  const python = findPython('websockets') ?? ''
+  await writeFile(join(chat, 'flood.py'), FLOOD)
+  const program = await run(chat, python, ['flood.py'], { ...process.env, PORT: new URL(API).port })
+  t.same(program, { status: 0, stdout: '60 True True\n', stderr: '' })
 })
 
 /** The commands of the page in one shell: login and ticket, and then one with the ticket. */

@@ -9,9 +9,12 @@ import { allBlocks, pages, textOf } from './fixtures/readme.js'
 const ATTACKS = new URL('attack/', import.meta.url)
 const text = readFileSync(new URL('../docs/security.md', import.meta.url), 'utf8')
 const ROW = /^\| ([A-J]\d{1,2}) \| [^|]+ \| (.+) \|$/gm
-const FILE = /\]\(\.\.\/test\/attack\/([\w-]+\.test\.ts)\)/g
+const FILE = /`([\w-]+)`/g
 
-const rows = [...text.matchAll(ROW)].map(([, id = '', cell = '']) => ({ id, files: [...cell.matchAll(FILE)].map(([, file = '']) => file) }))
+const rows = [...text.matchAll(ROW)].map(([, id = '', cell = '']) => ({
+  id,
+  files: [...cell.matchAll(FILE)].map(([, name = '']) => `${name}.test.ts`)
+}))
 
 /** The ids of rows in the titles of a file's tests. */
 function idsIn(file: string): Set<string> {
@@ -41,6 +44,18 @@ t.test('links to files lead somewhere', async (t) => {
     const prose = content.replace(/^```.*?^```/gms, '')
     for (const [, target = ''] of prose.matchAll(/\]\((?!https?:)([^)#\s]+)[^)]*\)/g)) {
       t.ok(existsSync(new URL(`../${join(dirname(page), target)}`, import.meta.url)), `${page}: ${target}`)
+    }
+  }
+})
+
+t.test('links of the pages that are shipped lead to what is shipped', async (t) => {
+  const { files } = await readManifest()
+  const shipped = new Set(['README.md', 'LICENSE', ...files.filter((file) => !file.includes('*'))])
+  for (const [page, content] of Object.entries(pages)) {
+    if (!shipped.has(page) && !page.startsWith('docs/')) continue
+    for (const [, target = ''] of content.matchAll(/\]\((?!https?:)([^)#\s]+)[^)]*\)/g)) {
+      const file = join(dirname(page), target)
+      t.ok(shipped.has(file) || /^docs\/[\w-]+\.md$/.test(file), `${page}: ${target}`)
     }
   }
 })

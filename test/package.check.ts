@@ -45,7 +45,9 @@ t.test('the tarball holds what users need and nothing else', async (t) => {
   const beside = files.filter((file) => !pages.includes(file) && !built.includes(file))
   t.same(
     beside.sort(),
-    ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json'].map((name) => `package/${name}`)
+    ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'examples/metrics/grafana-dashboard.json', 'package.json'].map(
+      (name) => `package/${name}`
+    )
   )
   const linked = [...readme.matchAll(/\]\((docs\/[\w-]+\.md)/g)].map(([, page = '']) => `package/${page}`)
   t.same(
@@ -266,9 +268,7 @@ function shell(command: string, env: NodeJS.ProcessEnv = {}) {
 /** The server of the quick start with the page of the section Client; answers its port. */
 async function startPageServer(t: Test, wanted?: string): Promise<string> {
   const port = wanted ?? String(await freePort())
-  const [start = '', end = ''] = blockAfter('`server.js`:')
-    .replace('127.0.0.1:3000', `127.0.0.1:${port}`)
-    .split(/(?=const address)/)
+  const [start = '', end = ''] = blockAfter('`server.js`:').split(/(?=const address)/)
   await mkdir(join(folder, 'public'), { recursive: true })
   await writeFile(join(folder, 'page-server.js'), start + blockWith('js', "'/fastify-ws-ticket/'") + end)
   await writeFile(join(folder, 'public/index.html'), blockAfter('`public/index.html`:'))

@@ -45,7 +45,7 @@ export interface ClientOptions<C extends Contract = Contract> extends BaseOption
  * answers that there is no user.
  *
  * @example
- * const client = createClient<typeof chat>({ url: '/chat', token: () => localStorage.token })
+ * const client = createClient<typeof contract>({ url: '/chat', token: () => localStorage.token })
  * client.on('chat.message', ({ from, text }) => show(from, text))
  * const { id } = await client.send('chat.send', { room: 'lobby', text: 'hello' })
  *

@@ -19,7 +19,10 @@ export interface TestedApp {
 
 /** Who connects, and from where. */
 export interface ConnectOptions extends Credentials {
-  /** The Origin, as a browser sends it; null for none, as other programs do. Default: the first of `allowedOrigins`. */
+  /**
+   * The Origin, as a browser sends it; null for none, as other programs do. Default: the first of `allowedOrigins`, of the first
+   * registration where the plugin is registered more than once.
+   */
   origin?: string | null
   /** The client's address as the server sees it; it counts as one with TLS. Default: `127.0.0.1`. */
   ip?: string
