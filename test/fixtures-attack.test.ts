@@ -136,7 +136,7 @@ t.test('faults of a process are told', async (t) => {
     process.on('uncaughtException', () => {})
     Promise.reject(new Error('forgotten'))
     setImmediate(() => { throw new Error('thrown') })
-    setTimeout(() => console.log(JSON.stringify(watch.faults.map((fault) => fault.split('\\n')[0]))), 10)`
+    process.once('beforeExit', () => console.log(JSON.stringify(watch.faults.map((fault) => fault.split('\\n')[0]))))`
   const { status, stdout, stderr } = await run(here, process.execPath, [STRIP_TYPES, '--input-type=module', '--eval', program])
   t.equal(status, 0, { stderr })
   t.same(JSON.parse(stdout), ['unhandled rejection: Error: forgotten', 'uncaught exception: Error: thrown'])
