@@ -113,7 +113,7 @@ export function parseOptions({
 
 function addresses(url: string): { socketUrl: string; ticketUrl: string } {
   // where there is a page, its address
-  const base: string | undefined = Reflect.get(globalThis, 'location')
+  const base: string | undefined = Reflect.get(globalThis, 'location')?.href
   const socket = new URL(url, base)
   socket.protocol = socket.protocol.replace('http', 'ws')
   socket.hash = ''
