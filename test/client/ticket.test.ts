@@ -87,7 +87,7 @@ t.test('an answer that is no ticket is a failure that may pass', async (t) => {
 
 t.test('the address may be that of the WebSocket or of the page, or a path on it; the query stays', async (t) => {
   const world = await ClientWorld.start(t)
-  Reflect.set(globalThis, 'location', 'https://app.example.com/rooms?x=1')
+  Reflect.set(globalThis, 'location', new URL('https://app.example.com/rooms?x=1'))
   t.teardown(() => Reflect.deleteProperty(globalThis, 'location'))
   const asked: string[] = []
   const fetch = async (url: string) => {
