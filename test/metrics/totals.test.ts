@@ -5,6 +5,7 @@ import type { TicketStore } from '../../src/index.js'
 import { FAMILIES } from '../../src/metrics/families.js'
 import { buildEchoApp, echoContract, echoHandlers, ORIGIN } from '../fixtures/app.js'
 import { connect, listen } from '../fixtures/client.js'
+import { captureLog } from '../fixtures/log.js'
 import { connectRaw, requestBytes } from '../fixtures/raw-socket.js'
 import { issueTicket, requestTicket } from '../fixtures/tickets.js'
 import { as, buildTimedApp } from '../fixtures/timed-app.js'
@@ -250,4 +251,19 @@ t.test('C14 a client that has left before its request was looked at has abandone
   })
   t.strictSame(routeOf(app).tickets, { issued: 2, abandoned: 1 })
   t.equal(routeOf(app).handshakes.FST_WS_TICKET_TLS_REQUIRED, undefined)
+})
+
+t.test('a connection that is closed for what its client did makes a line with its close code, and any other makes none', async (t) => {
+  const { logger, lines } = captureLog()
+  const app = await buildEchoApp(t, { server: { logger }, plugin: { badMessages: { max: 1, timeWindow: '1 minute' } } })
+  await listen(app)
+  const [honest, rogue] = [await connect(t, app, '/echo'), await connect(t, app, '/echo')]
+  for (const client of [honest, rogue]) await client.next()
+  for (const text of ['{', '[']) rogue.send(text)
+  honest.socket.close(1000)
+  t.equal((await rogue.closed).code, 4400)
+  await untilStats(app)
+  const told = lines.filter((line) => 'closeCode' in line)
+  t.equal(told.length, 1)
+  t.match(told, [{ level: 30, closeCode: 4400, reason: 'too many bad messages' }])
 })
