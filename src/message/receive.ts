@@ -26,35 +26,36 @@ export function receive(stage: ReceiveStage, connection: MessageConnection, data
   if (data.length > settings.maxPayload) return connection.end(CloseCode.messageTooBig, 'message too big')
 
   const wait = table.limit.take(connection, now)
-  if (wait > 0) return refuseOverLimit(stage, connection, { metrics: table.unknown, id: undefined }, wait)
+  if (wait > 0) return refuseOverLimit(stage, connection, { metrics: table.unknown, id: undefined, now }, wait)
 
   const frame = decode(data, settings.maxDepth)
-  if ('error' in frame) return refuseBad(stage, connection, { metrics: table.unknown, id: frame.id }, frame.error)
+  if ('error' in frame) return refuseBad(stage, connection, { metrics: table.unknown, id: frame.id, now }, frame.error)
   if (frame.type === ControlType.ping) return answerPing(stage, connection, frame.id)
 
   const definition = table.definitions.get(frame.type)
-  if (!definition) return refuseBad(stage, connection, { metrics: table.unknown, id: frame.id }, fail('UNKNOWN_TYPE'))
+  if (!definition) return refuseBad(stage, connection, { metrics: table.unknown, id: frame.id, now }, fail('UNKNOWN_TYPE'))
   try {
     offer(stage, connection, frame, definition, now)
   } catch (error) {
     // a schema's own check may throw
-    if (isLine(stage, connection, table.faultLines)) {
+    if (isLine(connection, table.faultLines, now)) {
       logFailure(connection.log, error, 'a message could not be checked; more are not logged for a minute', { type: frame.type })
     }
-    refuse(connection, { metrics: definition.metrics, id: frame.id }, error)
+    refuse(connection, { metrics: definition.metrics, id: frame.id, now }, error)
   }
 }
 
 /** A message without a payload is one with nothing in it. */
 function offer(stage: ReceiveStage, connection: MessageConnection, frame: ClientFrame, definition: MessageDefinition, now: number): void {
   const { id, payload = {} } = frame
+  const refused = { metrics: definition.metrics, id, now }
   const wait = definition.limit?.take(connection, now) ?? 0
-  if (wait > 0) return refuseOverLimit(stage, connection, { metrics: definition.metrics, id }, wait)
+  if (wait > 0) return refuseOverLimit(stage, connection, refused, wait)
 
-  if (!definition.payload.check(payload)) return refusePayload(stage, connection, id, definition, payload)
+  if (!definition.payload.check(payload)) return refusePayload(stage, connection, refused, definition, payload)
 
   const call = new MessageCall(frame, payload, definition, connection, stage.clock)
-  if (!connection.pipeline.accept(call, now)) refuse(connection, { metrics: definition.metrics, id }, fail('TOO_MANY_IN_FLIGHT'))
+  if (!connection.pipeline.accept(call, now)) refuse(connection, refused, fail('TOO_MANY_IN_FLIGHT'))
 }
 
 /** At once, past the messages that wait: pages can not see the pings of RFC 6455, and ask in this way whether anybody is there. */
@@ -74,15 +75,16 @@ function decode(data: Buffer, maxDepth: number): ClientFrame | { error: unknown;
   }
 }
 
-/** A message that is not handled: how it is counted, and the id to answer with. */
+/** A message that is not handled: how it is counted, the id to answer with, and when it came. */
 interface Refused {
   readonly metrics: MessageMetrics
   readonly id: number | undefined
+  readonly now: number
 }
 
 function refuseOverLimit(stage: ReceiveStage, connection: MessageConnection, refused: Refused, retryAfterMs: number): void {
   refuse(connection, refused, fail('RATE_LIMITED', [], { retryAfterMs }))
-  const isOver = stage.table.violations.take(connection, stage.clock.now()) > 0
+  const isOver = stage.table.violations.take(connection, refused.now) > 0
   if (isOver) connection.end(CloseCode.limitsExceeded, 'limits exceeded too often')
 }
 
@@ -95,11 +97,10 @@ function refuseBad(stage: ReceiveStage, connection: MessageConnection, refused: 
 function refusePayload(
   stage: ReceiveStage,
   connection: MessageConnection,
-  id: number | undefined,
+  refused: Refused,
   definition: MessageDefinition,
   payload: unknown
 ): void {
-  const refused = { metrics: definition.metrics, id }
   if (isOneBadTooMany(stage, connection, refused, { code: codeOf('INVALID_PAYLOAD') })) return
   refuse(connection, refused, fail('INVALID_PAYLOAD', [], { errors: definition.payload.issues(payload) }))
 }
@@ -107,22 +108,22 @@ function refusePayload(
 function isOneBadTooMany(
   stage: ReceiveStage,
   connection: MessageConnection,
-  { metrics }: Refused,
+  { metrics, now }: Refused,
   error: { readonly code: string }
 ): boolean {
   const { code } = error
-  if (isLine(stage, connection, stage.table.badLines)) {
+  if (isLine(connection, stage.table.badLines, now)) {
     connection.log.info({ code }, 'a bad message; more are not logged for a minute')
   }
-  const isOver = stage.table.badMessages.take(connection, stage.clock.now()) > 0
+  const isOver = stage.table.badMessages.take(connection, now) > 0
   if (!isOver) return false
   metrics.ended(outcomeOf(error))
   connection.end(CloseCode.badMessages, 'too many bad messages')
   return true
 }
 
-function isLine(stage: ReceiveStage, connection: MessageConnection, lines: MessageLimit): boolean {
-  return lines.take(connection, stage.clock.now()) === 0
+function isLine(connection: MessageConnection, lines: MessageLimit, now: number): boolean {
+  return lines.take(connection, now) === 0
 }
 
 function refuse(connection: MessageConnection, { metrics, id }: Refused, error: unknown): void {
