@@ -1,4 +1,4 @@
-import { CODE_PREFIX, codeOf, entryOf } from '../errors.js'
+import { codeOf, entryOf, isErrorCode } from '../errors.js'
 import type { ErrorPayload, ValidationIssue } from '../protocol.js'
 
 /**
@@ -18,7 +18,7 @@ function tellable(error: unknown): ErrorPayload | undefined {
   if (!(error instanceof Error)) return undefined
   const { statusCode, code, message, retryAfterMs, errors }: Record<string, unknown> = Object(error)
   if (typeof statusCode !== 'number' || typeof message !== 'string') return undefined
-  const isOwn = typeof code === 'string' && code.startsWith(CODE_PREFIX)
+  const isOwn = isErrorCode(code)
   const isClients = statusCode >= 400 && statusCode <= 499
   if (!isClients && !(isOwn && statusCode === 503)) return undefined
 
