@@ -42,9 +42,11 @@ export async function redeemAndUpgrade(
   // what the app refuses is answered by its own server, as without us
   const admission = (await stage.server.isWelcome(request.raw)) ? await noting(request, () => admit(stage, request, handshake)) : undefined
   if (!handshake.isPending) return reply.hijack()
-  if (admission) openings.set(request, { admission, handshake, reply })
-  // the 101 and the first frames go out in one write
-  handshake.socket.cork()
+  if (admission) {
+    openings.set(request, { admission, handshake, reply })
+    // the 101 and the first frames go out in one write
+    handshake.socket.cork()
+  }
   try {
     upgrade()
   } catch (error) {
