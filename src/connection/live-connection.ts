@@ -7,6 +7,7 @@ import { logFailure } from '../log-failure.js'
 import type { MessageCall } from '../message/call.js'
 import type { LimitedConnection, MessageLimit } from '../message/limit.js'
 import type { Pipeline } from '../message/pipeline.js'
+import type { Closer } from '../metrics/events.js'
 import type { ConnectionSettings } from '../options.js'
 import { isPromiseLike } from '../promise-like.js'
 import { CloseCode, encodeExpiring, encodeWelcome } from '../protocol.js'
@@ -54,7 +55,7 @@ export interface ConnectionHost {
   subscribed(topic: string, connection: LiveConnection): Promise<void>
   unsubscribed(topic: string, connection: LiveConnection): void
   opened(connection: LiveConnection): unknown
-  closed(connection: LiveConnection, code: number, reason: string, by: 'server' | 'client'): void
+  closed(connection: LiveConnection, code: number, reason: string, by: Closer): void
 }
 
 /** `draining` finishes what runs and takes nothing new; `closing` waits for the peer's close frame. */

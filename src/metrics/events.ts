@@ -8,7 +8,7 @@ interface RouteEvent {
 
 /** A request for a ticket was answered. */
 export interface TicketEvent extends RouteEvent {
-  /** `issued`; the code of the refusal; or `HTTP_<status>` for one of the app's own. */
+  /** `issued`; `abandoned`, where the client left; the code of the refusal; or `HTTP_<status>` for one of the app's own. */
   readonly outcome: string
 }
 
@@ -37,10 +37,13 @@ export interface MessageEvent extends RouteEvent {
   readonly handlerMs: number | undefined
 }
 
+/** Who closed a connection. */
+export type Closer = 'server' | 'client'
+
 /** A connection was closed. */
 export interface CloseEvent extends RouteEvent {
   readonly code: number
-  readonly by: 'server' | 'client'
+  readonly by: Closer
 }
 
 /**

@@ -1,5 +1,5 @@
 import { CloseCode } from '../protocol.js'
-import { type CloseEvent, channels, type HandshakeEvent, type RedemptionEvent, type TicketEvent } from './events.js'
+import { type CloseEvent, type Closer, channels, type HandshakeEvent, type RedemptionEvent, type TicketEvent } from './events.js'
 import { MessageMetrics, type MessageTotals } from './message-metrics.js'
 import { Tally } from './tally.js'
 
@@ -23,9 +23,6 @@ export interface RouteTotals {
   /** Connections that were closed, by close code; 1013 are slow readers. The app's own codes, and what a client makes up, are `other`. */
   readonly closes: Readonly<Record<string, number>>
 }
-
-/** Who closed a connection. */
-export type Closer = 'server' | 'client'
 
 /** The codes that say the same whoever sends them: done, going away, none, and no close frame at all. */
 const OF_BOTH: ReadonlySet<number> = new Set([1000, 1001, 1005, 1006])
