@@ -230,10 +230,8 @@ t.test('C14 a client that has left before its request was looked at has abandone
   const leave = async (bytes: string) => {
     const { socket } = await connectRaw(t, port)
     await new Promise<void>((resolve) => socket.write(bytes, () => resolve()))
+    // in the turn of the write: the server, in this process, looks at nothing before
     socket.resetAndDestroy()
-    // nothing is looked at while this goes on, so that all of it is in the system when it is
-    const end = performance.now() + 100
-    while (performance.now() < end);
   }
   for (const ticket of tickets) await leave(handshakeBytes('/echo', ticket))
   await leave(

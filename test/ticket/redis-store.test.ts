@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../src/clock.js'
 import type { RedisClient } from '../../src/redis/client.js'
+import { RedisFailure } from '../../src/redis/failure.js'
 import { hashText } from '../../src/redis/keys.js'
 import { RedisTicketStore } from '../../src/ticket/redis-store.js'
 import { ManualClock } from '../fixtures/manual-clock.js'
@@ -58,7 +59,9 @@ async function answerOf<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
   for (;;) {
     try {
       return await ask()
-    } catch {}
+    } catch (error) {
+      if (!(error instanceof RedisFailure && error.code === 'TIMEOUT')) throw error
+    }
   }
 }
 
