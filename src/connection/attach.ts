@@ -1,4 +1,3 @@
-import type { Duplex } from 'node:stream'
 import type { RawData, WebSocket } from 'ws'
 import type { LiveConnection } from './live-connection.js'
 
@@ -12,25 +11,16 @@ interface Attached {
 /**
  * Makes the socket's events the connection's. Must run in the turn in which the socket opened, or frames are lost.
  * Listeners for errors that were there before are taken off: they hold on to the HTTP request.
- *
- * @param transport what the socket reads its bytes from
  */
-export function attach(socket: WebSocket, transport: Duplex, connection: LiveConnection): void {
+export function attach(socket: WebSocket, connection: LiveConnection): void {
   const attached: Attached = { [CONNECTION]: connection }
   Object.assign(socket, attached)
-  Object.assign(transport, attached)
-  // ahead of the socket, so that it is known whether it will answer any of these bytes itself
-  transport.prependListener('data', onData)
   socket.removeAllListeners('error')
   socket.on('error', onError)
   socket.on('message', onMessage)
   socket.on('ping', onPing)
   socket.on('pong', onPong)
   socket.on('close', onClose)
-}
-
-function onData(this: Duplex & Attached, bytes: Buffer): void {
-  this[CONNECTION]?.read(bytes)
 }
 
 function onMessage(this: WebSocket & Attached, data: RawData, isBinary: boolean): void {

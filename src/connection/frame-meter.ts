@@ -1,11 +1,4 @@
-const FIN = 0x80
-const OPCODE = 0x0f
-const FIRST_CONTROL_OPCODE = 0x8
-const MASKED = 0x80
-const LENGTH = 0x7f
-const LENGTH_OF_16_BITS = 126
-const LENGTH_OF_64_BITS = 127
-const MASK_BYTES = 4
+import { FIN, FIRST_CONTROL_OPCODE, LENGTH, LENGTH_OF_16_BITS, LENGTH_OF_64_BITS, MASK_BYTES, MASKED, OPCODE } from './frame-header.js'
 
 /** What the next byte is. */
 type Place = 'start' | 'length' | 'long length' | 'body'
@@ -27,6 +20,7 @@ export class FrameMeter {
   #isMessageOpen = false
   #messageStartedAt = 0
   #messageBytes = 0
+  #frames = 0
 
   /**
    * Reads on. What breaks the protocol is for `ws` to find.
@@ -48,6 +42,21 @@ export class FrameMeter {
       else this.#readLongLength(byte)
     }
     return extra
+  }
+
+  /** How many frames have ended that whoever reads them tells of: whole messages, and control frames. */
+  get frames(): number {
+    return this.#frames
+  }
+
+  /** Is what comes next the start of a frame, and of a message unless it is a control frame? */
+  get isBetweenMessages(): boolean {
+    return this.#place === 'start' && !this.#isMessageOpen
+  }
+
+  /** Bytes of the present frame that are still to come, where that is known. */
+  get frameBytesLeft(): number {
+    return this.#place === 'body' ? this.#left : 0
   }
 
   /** How large the present message is by what its frames have declared so far, or the last one that was finished. */
@@ -106,6 +115,7 @@ export class FrameMeter {
 
   #finish(): void {
     this.#place = 'start'
+    if (this.#isControl || this.#isFinal) this.#frames++
     if (this.#isFinal && !this.#isControl) this.#isMessageOpen = false
   }
 }

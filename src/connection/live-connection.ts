@@ -15,8 +15,8 @@ import { checkTopic } from '../publish/topics.js'
 import type { User } from '../user.js'
 import { checkCloseCode, escapeControls, fitReason } from './close.js'
 import type { Connection } from './connection.js'
-import { FrameMeter } from './frame-meter.js'
 import { Heartbeat } from './heartbeat.js'
+import { Inlet, type InletOwner } from './inlet.js'
 import { Outlet, type OutletOwner } from './outlet.js'
 import { Session } from './session.js'
 import { SharedFrame } from './shared-frame.js'
@@ -46,8 +46,8 @@ export interface ConnectionHost {
   readonly log: FastifyBaseLogger
   /** Frames that complete no message. */
   readonly frameLimit: MessageLimit
-  /** Handles one frame of an open connection. Must not throw. */
-  receive(connection: LiveConnection, data: Buffer, isBinary: boolean, now: number): void
+  /** Handles one message of an open connection. Must not throw. */
+  receive(connection: LiveConnection, text: string, now: number): void
   createPipeline(): Pipeline<MessageCall>
   /** The frame of an event of the contract. */
   encodeEvent(event: string, payload: unknown): Buffer
@@ -74,7 +74,7 @@ const DONE = Promise.resolve()
 const NO_TOPICS: ReadonlySet<string> = new Set()
 
 /** One connection from the 101 to the last frame. */
-export class LiveConnection implements Connection, LimitedConnection, OutletOwner {
+export class LiveConnection implements Connection, LimitedConnection, InletOwner, OutletOwner {
   readonly id: string
   readonly userId: string
   readonly params: unknown
@@ -84,11 +84,11 @@ export class LiveConnection implements Connection, LimitedConnection, OutletOwne
   readonly ipKey: string
   readonly #host: ConnectionHost
   readonly #socket: WebSocket
+  readonly #inlet: Inlet
   readonly #outlet: Outlet
   readonly #release: () => void
   readonly #session: Session
   readonly #heartbeat: Heartbeat
-  readonly #frames = new FrameMeter()
   #user: User
   #context: unknown
   #state: State = 'opening'
@@ -109,6 +109,7 @@ export class LiveConnection implements Connection, LimitedConnection, OutletOwne
     const now = host.clock.now()
     this.#host = host
     this.#socket = socket
+    this.#inlet = new Inlet(socket, transport, this, host.settings.maxPayload, host.clock)
     this.#outlet = new Outlet(socket, transport, this)
     this.id = admission.id
     this.userId = admission.userId
@@ -269,34 +270,39 @@ export class LiveConnection implements Connection, LimitedConnection, OutletOwne
     return false
   }
 
-  /** From the socket: a message. */
-  received(data: Buffer, isBinary: boolean): void {
-    if (this.#state !== 'open') return
+  /** From the inlet: a message. */
+  receivedText(text: string): void {
     const now = this.#host.clock.now()
-    // the round may be late; nothing is handled after the end all the same
-    if (!this.isInSession(now)) return
-    this.#lastMessageAt = now
-    this.#host.receive(this, data, isBinary, now)
+    if (this.#isAcceptable(now)) this.#host.receive(this, text, now)
   }
 
-  /** From beneath the socket: bytes, of which it is about to make frames. */
-  read(bytes: Buffer): void {
-    if (this.isEnding) return
+  /** From the socket: a message that the inlet has left to it. */
+  received(data: Buffer, isBinary: boolean): void {
+    this.#inlet.told()
     const now = this.#host.clock.now()
-    const extra = this.#frames.read(bytes, now)
-    if (extra > 0) this.#outlet.cork()
+    if (!this.#isAcceptable(now)) return
+    if (isBinary) return this.end(CloseCode.unsupportedData, 'binary frames are not accepted')
+    if (data.length > this.#host.settings.maxPayload) return this.end(CloseCode.messageTooBig, 'message too big')
+    this.#host.receive(this, data.toString(), now)
+  }
+
+  /** From the inlet: the socket is about to read. */
+  followed(extraFrames: number, messageBytes: number, now: number): void {
+    if (extraFrames > 0) this.#outlet.cork()
     // an error that the socket has found in these bytes comes first, and it tells in a later turn
-    if (this.#areTooMany(extra, now)) setImmediate(() => this.end(CloseCode.limitsExceeded, 'too many frames that are no message'))
-    if (this.#frames.messageBytes > this.#host.settings.maxPayload) setImmediate(() => this.#stopReading())
+    if (this.#areTooMany(extraFrames, now)) setImmediate(() => this.end(CloseCode.limitsExceeded, 'too many frames that are no message'))
+    if (messageBytes > this.#host.settings.maxPayload) setImmediate(() => this.#stopReading())
   }
 
   /** From the socket: a ping, which it has answered. */
   pinged(): void {
+    this.#inlet.told()
     if (this.#isSlow()) this.end(CloseCode.slowConsumer, 'too slow a reader')
   }
 
   /** From the socket: a pong. */
   ponged(data: Buffer): void {
+    this.#inlet.told()
     this.#heartbeat.ponged(data)
   }
 
@@ -315,6 +321,13 @@ export class LiveConnection implements Connection, LimitedConnection, OutletOwne
     this.#abort?.abort()
     if (this.#closeCode === 0) this.#host.closed(this, code, escapeControls(reason), 'client')
     else this.#host.closed(this, this.#closeCode, this.#closeReason, 'server')
+  }
+
+  /** Is a message to be handled that comes now? The round may be late; nothing is handled after the session's end all the same. */
+  #isAcceptable(now: number): boolean {
+    if (this.#state !== 'open' || !this.isInSession(now)) return false
+    this.#lastMessageAt = now
+    return true
   }
 
   #areTooMany(extraFrames: number, now: number): boolean {
@@ -345,7 +358,7 @@ export class LiveConnection implements Connection, LimitedConnection, OutletOwne
     this.#state = 'open'
     // nothing was read until now
     this.#lastMessageAt = this.#host.clock.now()
-    this.#frames.excuse(this.#lastMessageAt)
+    this.#inlet.excuse(this.#lastMessageAt)
     this.#socket.resume()
   }
 
@@ -389,7 +402,7 @@ export class LiveConnection implements Connection, LimitedConnection, OutletOwne
 
   #tickPeer(now: number, ping: Buffer): void {
     if (now - this.#lastMessageAt >= this.#host.settings.idleTimeoutMs) return this.end(CloseCode.unresponsive, 'idle')
-    if (this.#frames.isUnfinishedSince(now - this.#host.settings.messageTimeoutMs)) {
+    if (this.#inlet.isUnfinishedSince(now - this.#host.settings.messageTimeoutMs)) {
       return this.end(CloseCode.unresponsive, 'a message was not finished')
     }
     const event = this.#heartbeat.due(now)

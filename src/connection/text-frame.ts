@@ -1,8 +1,4 @@
-const FIN_AND_TEXT = 0x81
-const MAX_SHORT_LENGTH = 125
-const LENGTH_OF_16_BITS = 126
-const LENGTH_OF_64_BITS = 127
-const MAX_16_BITS = 65_535
+import { FIN_AND_TEXT, LENGTH_OF_16_BITS, LENGTH_OF_64_BITS, MAX_16_BITS, MAX_SHORT_LENGTH } from './frame-header.js'
 
 /** The header of such a frame, one byte in each character. */
 export function headerOf(length: number): string {

@@ -15,20 +15,17 @@ import type { MessageDefinition, MessageTable } from './messages.js'
 /** What receiving a frame needs of its route. */
 export interface ReceiveStage {
   readonly table: MessageTable
-  readonly settings: { readonly maxPayload: number; readonly maxDepth: number }
+  readonly settings: { readonly maxDepth: number }
   readonly clock: Clock
 }
 
-/** Takes one frame of an open connection through all checks to its handler, and answers what it refuses. Never throws. `now` is the clock's. */
-export function receive(stage: ReceiveStage, connection: MessageConnection, data: Buffer, isBinary: boolean, now: number): void {
+/** Takes one message of an open connection through all checks to its handler, and answers what it refuses. Never throws. `now` is the clock's. */
+export function receive(stage: ReceiveStage, connection: MessageConnection, text: string, now: number): void {
   const { table, settings } = stage
-  if (isBinary) return connection.end(CloseCode.unsupportedData, 'binary frames are not accepted')
-  if (data.length > settings.maxPayload) return connection.end(CloseCode.messageTooBig, 'message too big')
-
   const wait = table.limit.take(connection, now)
   if (wait > 0) return refuseOverLimit(stage, connection, { metrics: table.unknown, id: undefined, now }, wait)
 
-  const frame = decode(data, settings.maxDepth)
+  const frame = decode(text, settings.maxDepth)
   if ('error' in frame) return refuseBad(stage, connection, { metrics: table.unknown, id: frame.id, now }, frame.error)
   if (frame.type === ControlType.ping) return answerPing(stage, connection, frame.id)
 
@@ -64,10 +61,10 @@ function answerPing({ table }: ReceiveStage, connection: MessageConnection, id: 
   if (id !== undefined) connection.write(encodeReply(id, null))
 }
 
-function decode(data: Buffer, maxDepth: number): ClientFrame | { error: unknown; id: number | undefined } {
+function decode(text: string, maxDepth: number): ClientFrame | { error: unknown; id: number | undefined } {
   let value: unknown
   try {
-    value = parseJson(data.toString())
+    value = parseJson(text)
     inspectJson(value, maxDepth)
     return checkEnvelope(value)
   } catch (error) {

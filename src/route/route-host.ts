@@ -67,8 +67,8 @@ export class RouteHost implements ConnectionHost {
     return this.table.frames
   }
 
-  receive(connection: LiveConnection, data: Buffer, isBinary: boolean, now: number): void {
-    receive(this, connection, data, isBinary, now)
+  receive(connection: LiveConnection, text: string, now: number): void {
+    receive(this, connection, text, now)
   }
 
   encodeEvent(event: string, payload: unknown): Buffer {

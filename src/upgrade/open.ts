@@ -72,7 +72,7 @@ export function openConnection(stage: OpenStage, socket: WebSocket, request: Fas
   stage.sockets.delete(socket)
   openings.delete(request)
   const connection = new LiveConnection(stage.host, socket, handshake.socket, { ...admission, release })
-  attach(socket, handshake.socket, connection)
+  attach(socket, connection)
   stage.host.registry.add(connection)
   stage.metrics.handshakeEnded('opened')
   connection.open()
