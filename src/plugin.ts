@@ -23,6 +23,7 @@ import { statsOf } from './stats.js'
 import { canAuthenticate } from './ticket/authenticate.js'
 import { hasGuessableSecret } from './ticket/guessable-secret.js'
 import { callerOf } from './ticket/issue.js'
+import { checkServer } from './upgrade/app-server.js'
 import { gateOf } from './upgrade/gate.js'
 import { redactUnknownAddresses } from './upgrade/redact.js'
 
@@ -82,6 +83,7 @@ function withoutRegisterOptions(options: object): object {
  */
 async function registerFoundations(app: FastifyInstance, settings: Settings, { rateStore }: Parts): Promise<RouteDefaults> {
   if (!app.hasDecorator('websocketServer')) await app.register(fastifyWebsocket, { options: { maxPayload: settings.maxPayload } })
+  checkServer(app.websocketServer)
   if (!app.hasDecorator('createRateLimit')) {
     await app.register(fastifyRateLimit, { global: false, store: rateStore })
   }

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { PassThrough } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import type { ServerOptions, WebSocketServer } from 'ws'
+import { fail } from '../errors.js'
 import { SUBPROTOCOL } from '../protocol.js'
 
 type VerifyClient = NonNullable<ServerOptions['verifyClient']>
@@ -82,6 +83,18 @@ const NOTHING = Buffer.alloc(0)
 // who rehearses is refused at the end, so that there is never a socket to open
 /* c8 ignore next */
 function nobody(): void {}
+
+/**
+ * Refuses a server whose clients could end the process: where events are put off, the reader of `ws` (8.23) throws at fragments and pings
+ * that come in several pieces.
+ * @throws FST_WS_TICKET_INVALID_OPTION
+ */
+export function checkServer({ options }: WebSocketServer): void {
+  if (options.allowSynchronousEvents !== false) return
+  throw fail('INVALID_OPTION', [
+    "allowSynchronousEvents of @fastify/websocket is false; allowed: true, its default. With false a client's frames can crash the process."
+  ])
+}
 
 const servers = new WeakMap<WebSocketServer, AppServer>()
 

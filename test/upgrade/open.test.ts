@@ -37,6 +37,14 @@ async function appWithOwnServer(
   return app
 }
 
+t.test('an app whose WebSocket server puts off events does not start, since frames could crash it', async (t) => {
+  await t.rejects(appWithOwnServer(t, { allowSynchronousEvents: false }), {
+    code: 'FST_WS_TICKET_INVALID_OPTION',
+    message: /allowSynchronousEvents of @fastify\/websocket is false; allowed: true/
+  })
+  await t.resolves(appWithOwnServer(t, { allowSynchronousEvents: true }))
+})
+
 t.test('F9 frames that come together with the handshake are handled once and in order, or not at all', async (t) => {
   const texts: string[] = []
   const app = await buildApp(t)
