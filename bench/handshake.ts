@@ -15,6 +15,7 @@ const CONTENDERS = [
   { name: 'bare ws, nobody is asked', file: 'ws.ts', opener: 'bare' },
   { name: TICKET, file: 'ticket-many.ts', opener: 'ticket' },
   { name: CACHED, file: 'ticket-many.ts', opener: 'ticket', argument: 'cache' },
+  { name: 'Fastify: a ticket for everybody, and no guard', file: 'ticket-alone.ts', opener: 'ticket' },
   { name: '@fastify/websocket, nobody is asked', file: 'fastify-websocket.ts', opener: 'bare' },
   { name: '@fastify/websocket, JWT in the query', file: 'fastify-websocket-jwt.ts', opener: 'query' },
   { name: SOCKET_IO, file: 'socket-io-auth.ts', opener: 'polling' },
