@@ -1,4 +1,5 @@
 import { fail } from '../errors.js'
+import { CloseCode } from '../protocol.js'
 
 const MAX_REASON_BYTES = 123
 const SENDABLE = new Set([1000, 1001, 1008, 1011, 1012, 1013])
@@ -27,4 +28,19 @@ export function fitReason(reason: string): string {
     .subarray(0, MAX_REASON_BYTES)
     .toString()
     .replace(/\uFFFD+$/, '')
+}
+
+/** What an honest client of good health does not get. */
+const ABUSE: ReadonlySet<number> = new Set([
+  CloseCode.unsupportedData,
+  CloseCode.messageTooBig,
+  CloseCode.slowConsumer,
+  CloseCode.badMessages,
+  CloseCode.ticketReplayed,
+  CloseCode.limitsExceeded
+])
+
+/** Is this how a connection is closed for what its client did? */
+export function isAbuse(code: number): boolean {
+  return ABUSE.has(code)
 }

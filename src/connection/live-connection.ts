@@ -1,75 +1,28 @@
 import type { Duplex } from 'node:stream'
 import type { FastifyBaseLogger } from 'fastify'
 import type { WebSocket } from 'ws'
-import type { Clock } from '../clock.js'
 import { fail } from '../errors.js'
 import { logFailure } from '../log-failure.js'
 import type { MessageCall } from '../message/call.js'
-import type { LimitedConnection, MessageLimit } from '../message/limit.js'
+import type { LimitedConnection } from '../message/limit.js'
 import type { Pipeline } from '../message/pipeline.js'
-import type { Closer } from '../metrics/events.js'
-import type { ConnectionSettings } from '../options.js'
 import { isPromiseLike } from '../promise-like.js'
 import { CloseCode, encodeExpiring, encodeWelcome } from '../protocol.js'
 import { checkTopic } from '../publish/topics.js'
 import type { User } from '../user.js'
-import { checkCloseCode, escapeControls, fitReason } from './close.js'
+import type { Admission } from './admission.js'
+import { checkCloseCode, escapeControls, fitReason, isAbuse } from './close.js'
 import type { Connection } from './connection.js'
 import { Heartbeat } from './heartbeat.js'
+import type { ConnectionHost } from './host.js'
 import { Inlet, type InletOwner } from './inlet.js'
 import { Outlet, type OutletOwner } from './outlet.js'
 import { Session } from './session.js'
 import { SharedFrame } from './shared-frame.js'
 
-/** Who was let in, and where. Nothing in it belongs to the HTTP request. */
-export interface Admission {
-  readonly id: string
-  readonly user: User
-  readonly userId: string
-  readonly context: unknown
-  readonly params: unknown
-  /** The concrete path, as a ticket is bound to it. */
-  readonly path: string
-  readonly origin: string | null
-  readonly ip: string
-  /** The address, IPv6 as its /64. */
-  readonly ipKey: string
-  readonly authenticatedUntil: number | null
-  /** Gives the connection's place back; called once, when it is closed. */
-  readonly release: () => void
-}
-
-/** What a route does for its connections. One for all of them, so that a connection holds no closures. */
-export interface ConnectionHost {
-  readonly settings: ConnectionSettings
-  readonly clock: Clock
-  readonly log: FastifyBaseLogger
-  /** Frames that complete no message. */
-  readonly frameLimit: MessageLimit
-  /** Handles one message of an open connection. Must not throw. */
-  receive(connection: LiveConnection, text: string, now: number): void
-  createPipeline(): Pipeline<MessageCall>
-  /** The frame of an event of the contract. */
-  encodeEvent(event: string, payload: unknown): Buffer
-  /** Resolves when what other nodes publish arrives, too; never rejects. */
-  subscribed(topic: string, connection: LiveConnection): Promise<void>
-  unsubscribed(topic: string, connection: LiveConnection): void
-  opened(connection: LiveConnection): unknown
-  closed(connection: LiveConnection, code: number, reason: string, by: Closer): void
-}
-
 /** `draining` finishes what runs and takes nothing new; `closing` waits for the peer's close frame. */
 type State = 'opening' | 'open' | 'draining' | 'closing' | 'closed'
 
-/** What an honest client of good health does not get. */
-const ABUSE: ReadonlySet<number> = new Set([
-  CloseCode.unsupportedData,
-  CloseCode.messageTooBig,
-  CloseCode.slowConsumer,
-  CloseCode.badMessages,
-  CloseCode.ticketReplayed,
-  CloseCode.limitsExceeded
-])
 const DONE = Promise.resolve()
 const NO_TOPICS: ReadonlySet<string> = new Set()
 
@@ -219,20 +172,13 @@ export class LiveConnection implements Connection, LimitedConnection, InletOwner
   }
 
   close(code: number = CloseCode.normal, reason = ''): void {
-    this.end(checkCloseCode(code), reason)
+    this.#end(checkCloseCode(code), reason)
   }
 
   /** Closes with any code of the protocol; the peer has `closeTimeoutMs` to answer. */
   end(code: number, reason: string): void {
-    if (this.isEnding) return
-    if (ABUSE.has(code)) this.log.info({ closeCode: code, reason }, 'a connection is closed for what its client did')
-    this.#closeCode = code
-    this.#closeReason = fitReason(reason)
-    this.#startClosing()
-    // a paused socket would not see the peer's close frame
-    this.#socket.resume()
-    this.#outlet.release()
-    this.#socket.close(code, this.#closeReason)
+    if (!this.isEnding && isAbuse(code)) this.log.info({ closeCode: code, reason }, 'a connection is closed for what its client did')
+    this.#end(code, reason)
   }
 
   /** Closes after what is being handled is answered, at the latest after `closeTimeoutMs`. */
@@ -321,6 +267,17 @@ export class LiveConnection implements Connection, LimitedConnection, InletOwner
     this.#abort?.abort()
     if (this.#closeCode === 0) this.#host.closed(this, code, escapeControls(reason), 'client')
     else this.#host.closed(this, this.#closeCode, this.#closeReason, 'server')
+  }
+
+  #end(code: number, reason: string): void {
+    if (this.isEnding) return
+    this.#closeCode = code
+    this.#closeReason = fitReason(reason)
+    this.#startClosing()
+    // a paused socket would not see the peer's close frame
+    this.#socket.resume()
+    this.#outlet.release()
+    this.#socket.close(code, this.#closeReason)
   }
 
   /** Is a message to be handled that comes now? The round may be late; nothing is handled after the session's end all the same. */

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Clock } from '../clock.js'
-import type { ConnectionHost, LiveConnection } from '../connection/live-connection.js'
+import type { ConnectionHost } from '../connection/host.js'
+import type { LiveConnection } from '../connection/live-connection.js'
 import { ConnectionRegistry } from '../connection/registry.js'
 import { logFailure } from '../log-failure.js'
 import type { MessageCall } from '../message/call.js'

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import type { ConnectionLimits } from '../capacity/connection-limits.js'
-import type { Admission } from '../connection/live-connection.js'
+import type { Admission } from '../connection/admission.js'
 import { type ErrorDetails, fail } from '../errors.js'
 import type { SweptLimit } from '../message/limit.js'
 import type { Settings } from '../options.js'
