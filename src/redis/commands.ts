@@ -42,12 +42,12 @@ export class RedisCommands {
 
   /** @throws RedisFailure */
   call(command: string, args: readonly Argument[]): Promise<unknown> {
-    return this.#inTime(async () => await this.#connection.call(command, args))
+    return this.#inTime(this.#connection, command, args)
   }
 
   /** @throws RedisFailure */
   callOn(node: RedisConnection, command: string, args: readonly Argument[]): Promise<unknown> {
-    return this.#inTime(async () => await node.call(command, args))
+    return this.#inTime(node, command, args)
   }
 
   /**
@@ -55,7 +55,7 @@ export class RedisCommands {
    * @throws RedisFailure
    */
   run(script: RedisScript, key: string, args: readonly Argument[]): Promise<unknown> {
-    return this.#inTime((isOverdue) => this.#evaluate(script, [1, key, ...args], isOverdue))
+    return this.#inTime(this.#connection, 'EVALSHA', [script.sha, 1, key, ...args], script)
   }
 
   /** Lets nobody wait any longer. */
@@ -63,38 +63,34 @@ export class RedisCommands {
     for (const waiting of this.#waiting) this.#giveUp(waiting, new RedisFailure('CLOSED', 'the app is closing'))
   }
 
-  async #evaluate(script: RedisScript, args: readonly Argument[], isOverdue: () => boolean): Promise<unknown> {
-    try {
-      return await this.#connection.call('EVALSHA', [script.sha, ...args])
-    } catch (error) {
-      if (failureOf(error).code !== 'NOSCRIPT' || isOverdue()) throw error
-      return await this.#connection.call('EVAL', [script.source, ...args])
-    }
-  }
-
-  #inTime(send: (isOverdue: () => boolean) => Promise<unknown>): Promise<unknown> {
+  /** @param script what is run: a server that does not know it is sent it whole */
+  #inTime(connection: RedisConnection, command: string, args: readonly Argument[], script?: RedisScript): Promise<unknown> {
     if (!this.isReady) return Promise.reject(new RedisFailure('UNREACHABLE', 'not connected'))
     if (this.#unanswered >= MAX_UNANSWERED) return Promise.reject(new RedisFailure('BUSY', 'too many commands are not answered'))
     return new Promise((resolve, reject) => {
       const waiting = { dueAt: this.#clock.now() + this.#timeoutMs, reject }
       this.#wait(waiting)
-      const isOverdue = () => !this.#waiting.has(waiting)
-      const settled = () => {
-        this.#unanswered--
-        this.#forget(waiting)
-      }
       this.#unanswered++
-      send(isOverdue).then(
-        (answer) => {
-          settled()
-          resolve(answer)
-        },
-        (error) => {
-          settled()
-          reject(failureOf(error))
-        }
-      )
+      const answered = (answer: unknown) => {
+        this.#settled(waiting)
+        resolve(answer)
+      }
+      const failed = (error: unknown) => {
+        this.#settled(waiting)
+        reject(failureOf(error))
+      }
+      const failedAtFirst = (error: unknown) => {
+        const isUnknown = script && failureOf(error).code === 'NOSCRIPT'
+        if (!isUnknown || !this.#waiting.has(waiting)) return failed(error)
+        send(connection, 'EVAL', [script.source, ...args.slice(1)]).then(answered, failed)
+      }
+      send(connection, command, args).then(answered, failedAtFirst)
     })
+  }
+
+  #settled(waiting: Waiting): void {
+    this.#unanswered--
+    this.#forget(waiting)
   }
 
   #wait(waiting: Waiting): void {
@@ -120,5 +116,14 @@ export class RedisCommands {
       if (waiting.dueAt > now) return
       this.#giveUp(waiting, new RedisFailure('TIMEOUT', `not answered within ${this.#timeoutMs} ms`))
     }
+  }
+}
+
+/** A client may throw where it should reject. */
+function send(connection: RedisConnection, command: string, args: readonly Argument[]): Promise<unknown> {
+  try {
+    return connection.call(command, args)
+  } catch (error) {
+    return Promise.reject(error)
   }
 }
