@@ -29,6 +29,7 @@ const table = {
   USER_CONNECTED: [409, 'You have as many connections as a user may have (%s); close one first.'],
   TOO_MANY_TICKETS: [429, 'You have as many unused tickets as a user may have (%s); use one or wait.'],
   STORE_FULL: [503, 'The server holds as many tickets as it may; try again later.'],
+  AUTHORIZE_FAILED: [500, 'The server failed to find out whether you may open this connection.'],
 
   // asking for a ticket or an upgrade
   TLS_REQUIRED: [403, 'A secure channel is required; use https: and wss:.'],
@@ -102,6 +103,15 @@ const codes: ReadonlySet<unknown> = new Set(Object.keys(table).map((name) => COD
 /** Is this one of the codes of the table? */
 export function isErrorCode(code: unknown): code is ErrorCode {
   return codes.has(code)
+}
+
+/**
+ * May a client know what an error says? Of one that says it is the client's (`statusCode` 400 to 499) and of this package's own that
+ * say to try later; of any other that the server failed.
+ */
+export function isTellable(statusCode: unknown, code: unknown): statusCode is number {
+  if (typeof statusCode !== 'number') return false
+  return (statusCode >= 400 && statusCode <= 499) || (statusCode === 503 && isErrorCode(code))
 }
 
 /** The code that stands for a name. */

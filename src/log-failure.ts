@@ -6,12 +6,16 @@ const MAX_TEXT = 1000
 /**
  * Logs what the app's own code threw, whatever that is: loggers put marks on errors, and fail on those that are frozen. Must
  * not throw, as it runs where nobody would catch it.
+ *
+ * @returns whether it could be logged as it is; what could not must not get into the log in another error, as its cause
  */
-export function logFailure(log: FastifyBaseLogger, error: unknown, message: string, fields: object = {}): void {
+export function logFailure(log: FastifyBaseLogger, error: unknown, message: string, fields: object = {}): boolean {
   try {
     log.error({ ...fields, err: error }, message)
+    return true
   } catch {
     log.error({ ...fields, thrown: textOf(error) }, message)
+    return false
   }
 }
 

@@ -1,9 +1,9 @@
-import { codeOf, entryOf, isErrorCode } from '../errors.js'
+import { codeOf, entryOf, isErrorCode, isTellable } from '../errors.js'
 import type { ErrorPayload, ValidationIssue } from '../protocol.js'
 
 /**
- * What a client may know of an error: all of one that says it is the client's (`statusCode` 400 to 499) and of this package's own
- * that say to try later; of any other that the server failed (500). Never throws, and what it answers can always be sent as JSON.
+ * What a client may know of an error: all of one that {@link isTellable}; of any other that the server failed (500). Never throws,
+ * and what it answers can always be sent as JSON.
  */
 export function describeError(error: unknown): ErrorPayload {
   try {
@@ -17,14 +17,11 @@ export function describeError(error: unknown): ErrorPayload {
 function tellable(error: unknown): ErrorPayload | undefined {
   if (!(error instanceof Error)) return undefined
   const { statusCode, code, message, retryAfterMs, errors }: Record<string, unknown> = Object(error)
-  if (typeof statusCode !== 'number' || typeof message !== 'string') return undefined
-  const isOwn = isErrorCode(code)
-  const isClients = statusCode >= 400 && statusCode <= 499
-  if (!isClients && !(isOwn && statusCode === 503)) return undefined
+  if (!isTellable(statusCode, code) || typeof message !== 'string') return undefined
 
   const payload: ErrorPayload = { code: typeof code === 'string' ? code : codeOf('HANDLER_FAILED'), statusCode, message }
   if (typeof retryAfterMs === 'number' && Number.isFinite(retryAfterMs)) payload.retryAfter = Math.ceil(retryAfterMs)
-  if (isOwn && Array.isArray(errors)) payload.errors = Array.from(errors, textsOf)
+  if (isErrorCode(code) && Array.isArray(errors)) payload.errors = Array.from(errors, textsOf)
   return payload
 }
 

@@ -49,8 +49,9 @@ export interface WsRouteOptions<C extends Contract, Context, Path extends string
   handlers: Handlers<C, Connected, ParamsOf<Path, Params>>
   /**
    * May the caller connect? Runs when a ticket is asked for, with `request.user` verified. Return false (403), or throw an
-   * error with a `statusCode`, to refuse; returning nothing admits, so `request.user.admin` alone admits everybody who has no
-   * such claim: say `=== true`. What it returns, plain JSON, becomes `connection.context`.
+   * error with a `statusCode` from 400 to 499, to refuse; any other error is logged and not told (500
+   * FST_WS_TICKET_AUTHORIZE_FAILED). Returning nothing admits, so `request.user.admin` alone admits everybody who has no such
+   * claim: say `=== true`. What it returns, plain JSON, becomes `connection.context`.
    */
   authorize?: (request: FastifyRequest<{ Params: ParamsOf<Path, Params> }>) => Context | false | Promise<Context | false>
   /** Runs after `$welcome`, before the first message is handled. When it fails the connection is closed with 1011. */

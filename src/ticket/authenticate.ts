@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { fail } from '../errors.js'
+import { logFailure } from '../log-failure.js'
 import type { Settings } from '../options.js'
 import type { Claims } from '../user.js'
 
@@ -22,7 +23,7 @@ export async function authenticate(request: FastifyRequest, settings: Settings):
   })
   const problem = findProblem(claims, settings.clock.wall())
   if (!isClaims(claims) || problem !== undefined) throw unauthenticated(request, problem)
-  const userId = settings.userId(claims)
+  const userId = userIdOf(claims, request, settings)
   if ((typeof userId !== 'string' && typeof userId !== 'number') || userId === '') {
     throw unauthenticated(request, "the claims name no user: put the user's id into sub, or set the option userId")
   }
@@ -48,6 +49,16 @@ export function canAuthenticate(settings: Settings, hasJwtVerify: boolean): bool
 async function verify(request: FastifyRequest, settings: Settings): Promise<unknown> {
   const claims: unknown = settings.authenticate ? await settings.authenticate(request) : await jwtVerify(request)
   return claims ?? Reflect.get(request, 'user')
+}
+
+/** Claims that the app's own function can not read name nobody. */
+function userIdOf(claims: Claims, request: FastifyRequest, settings: Settings): unknown {
+  try {
+    return settings.userId(claims)
+  } catch (error) {
+    logFailure(request.log, error, 'userId failed')
+    throw unauthenticated(request, 'userId failed')
+  }
 }
 
 /** The app's @fastify/jwt, which the app does not start without; its types are not ours to depend on. */

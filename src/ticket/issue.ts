@@ -8,6 +8,7 @@ import { SUBPROTOCOL, TICKET_PROTOCOL_PREFIX } from '../protocol.js'
 import { ipKeyOf, type RequestRate } from '../request-rate/request-rate.js'
 import { authenticate, type Caller, timeLeftMs } from './authenticate.js'
 import { pathOf } from './path.js'
+import { sheltered } from './sheltered.js'
 import type { IssueOutcome, TicketRecord, TicketStore } from './store.js'
 import { isIssueOutcome } from './store-answer.js'
 import { createTicket, hashTicket } from './ticket.js'
@@ -92,20 +93,22 @@ export async function issue(stage: IssueStage, request: FastifyRequest, reply: F
   const caller = callerOf(request)
   const refreshes = refreshOf(request.body)
   if (refreshes === null) await stage.checkRoom(ipKeyOf(request), caller.userId)
-  const context = await authorize(stage, request)
+  const context = await sheltered(request, 'authorize failed', () => authorize(stage, request))
   if (reply.sent) return reply.hijack()
   const ttlMs = Math.min(settings.ticketTtlMs, timeLeftMs(request, caller, settings))
-  const record = asJson({
-    user: caller.user,
-    userId: caller.userId,
-    context,
-    route: stage.route,
-    path: pathOf(request.params),
-    origin: request.headers.origin ?? null,
-    ip: settings.bindTicketToIp ? ipKeyOf(request) : null,
-    refreshes,
-    authenticatedUntil: caller.authenticatedUntil
-  })
+  const record = await sheltered(request, 'the user or the context is no JSON', () =>
+    asJson({
+      user: caller.user,
+      userId: caller.userId,
+      context,
+      route: stage.route,
+      path: pathOf(request.params),
+      origin: request.headers.origin ?? null,
+      ip: settings.bindTicketToIp ? ipKeyOf(request) : null,
+      refreshes,
+      authenticatedUntil: caller.authenticatedUntil
+    })
+  )
   const ticket = createTicket()
   await keep(store, request, hashTicket(ticket), record, ttlMs, settings.maxTicketsPerUser)
   if (reply.sent) return reply.hijack()

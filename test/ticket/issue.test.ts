@@ -3,6 +3,7 @@ import fastifyJwt from '@fastify/jwt'
 import fastifySwagger from '@fastify/swagger'
 import Fastify, { type FastifyInstance, type LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
+import { fail } from '../../src/errors.js'
 import { type TicketStore, type WsTicketOptions, wsTicket } from '../../src/index.js'
 import { callerOf } from '../../src/ticket/issue.js'
 import { MemoryTicketStore } from '../../src/ticket/memory-store.js'
@@ -393,7 +394,6 @@ t.test('B5 a store that answers what no store may issues nothing', async (t) => 
 t.test('authorize decides', async (t) => {
   const app = await buildApp(t)
   const teapot = Object.assign(new Error('Only members may join.'), { statusCode: 403, code: 'NOT_A_MEMBER' })
-  const broken = new Error('no such column')
   app.wsRoute('/false', { ...echo, authorize: () => false })
   app.wsRoute('/async-false', { ...echo, authorize: async () => false })
   app.wsRoute('/own', { ...echo, authorize: () => Promise.reject(teapot) })
@@ -401,15 +401,6 @@ t.test('authorize decides', async (t) => {
     ...echo,
     authorize: () => {
       throw teapot
-    }
-  })
-  app.wsRoute('/broken', { ...echo, authorize: () => Promise.reject(broken) })
-  app.wsRoute('/circular', {
-    ...echo,
-    authorize: () => {
-      const circle: { self?: object } = {}
-      circle.self = circle
-      return circle
     }
   })
 
@@ -425,21 +416,83 @@ t.test('authorize decides', async (t) => {
     }
     t.equal(app.wsTicket.stats().tickets, 0)
   })
-  await t.test('any other is 500, and what it returns must be JSON', async (t) => {
-    for (const path of ['/broken', '/circular']) {
-      const response = await requestTicket(app, path)
-      t.equal(response.statusCode, 500)
-      t.match(response.json(), { statusCode: 500, error: 'Internal Server Error' })
-      t.notMatch(response.body, /\.[jt]s:\d/, 'no stack')
-    }
-    t.equal(app.wsTicket.stats().tickets, 0)
-  })
 })
 
-t.test('what authorize throws reaches the error handler of the app', async (t) => {
+const circle: { self?: object } = {}
+circle.self = circle
+
+const NOT_TO_BE_TOLD: Record<string, () => unknown> = {
+  'an error': () => Promise.reject(new Error('inner text')),
+  'an error that is thrown at once': () => {
+    throw new Error('inner text')
+  },
+  'an error of a store, with a status': () => Promise.reject(Object.assign(new Error('inner text'), { statusCode: 503, code: 'INNER' })),
+  'an error with a status that is none of an error': () => Promise.reject(Object.assign(new Error('inner text'), { statusCode: 200 })),
+  'an error with a status that is no number': () => Promise.reject(Object.assign(new Error('inner text'), { statusCode: '403' })),
+  'what is no error': () => Promise.reject({ statusCode: 403, message: 'inner text' }),
+  'a text': () => Promise.reject('inner text'),
+  nothing: () => Promise.reject(),
+  'an error that is frozen': () => Promise.reject(Object.freeze(new Error('inner text'))),
+  'what can not be read': () =>
+    Promise.reject(
+      new Proxy(new Error('inner text'), {
+        get: () => {
+          throw new Error('inner text')
+        }
+      })
+    ),
+  'a context that is no JSON': () => circle
+}
+
+t.test('what authorize fails with is in the log and not in the answer, be it for a connection or for a refresh', async (t) => {
+  const { logger, lines } = captureLog()
+  const app = await buildApp(t, { server: { logger } })
+  app.wsRoute('/:what', { ...echo, authorize: ({ params }) => NOT_TO_BE_TOLD[params.what]?.() })
+  for (const name of Object.keys(NOT_TO_BE_TOLD)) {
+    for (const body of ['{}', '{"refresh":"8c5b4a62-5d5f-4d3c-9a3e-2f1f0f0d9a11"}']) {
+      const before = lines.length
+      const response = await requestTicket(app, `/${encodeURIComponent(name)}`, { body })
+      t.equal(response.statusCode, 500, name)
+      t.strictSame(response.json(), {
+        statusCode: 500,
+        code: 'FST_WS_TICKET_AUTHORIZE_FAILED',
+        error: 'Internal Server Error',
+        message: 'The server failed to find out whether you may open this connection.'
+      })
+      const [line] = lines.slice(before).filter(({ msg }) => /^authorize failed$|is no JSON$/.test(String(msg)))
+      t.equal(line?.level, 50, `${name} is logged`)
+      if (/no JSON|nothing|can not be read/.test(name)) continue
+      t.match(JSON.stringify(line), /inner text/, `${name} is logged as it is`)
+    }
+  }
+  t.equal(app.wsTicket.stats().tickets, 0)
+})
+
+t.test('an error of this package that says to try later is told, as one of disconnect is', async (t) => {
+  const app = await buildApp(t)
+  app.wsRoute('/echo', { ...echo, authorize: () => Promise.reject(fail('UNAVAILABLE', [], { retryAfterMs: 3000 })) })
+  const response = await requestTicket(app, '/echo')
+  t.match(response.json(), { statusCode: 503, code: 'FST_WS_TICKET_UNAVAILABLE' })
+  t.equal(response.headers['retry-after'], '3')
+})
+
+t.test('claims that userId fails with name nobody, and what it threw is in the log only', async (t) => {
+  const { logger, lines } = captureLog()
+  const app = await buildEchoApp(t, { server: { logger }, plugin: { userId: ({ tenant }) => Object(tenant).id.trim() } })
+  const response = await requestTicket(app, '/echo')
+  refusedWith(t, response, 401, 'UNAUTHENTICATED', app)
+  t.notMatch(response.body, /trim|undefined/)
+  t.match(
+    lines.find(({ msg }) => msg === 'userId failed'),
+    { level: 50, err: { message: /trim/ } }
+  )
+  t.equal((await requestTicket(app, '/echo', { claims: { tenant: { id: 'blue' } } })).statusCode, 201)
+})
+
+t.test('what authorize throws reaches the error handler of the app, as the cause of what it may tell', async (t) => {
   const app = await buildApp(t)
   const broken = new Error('no such column')
-  app.setErrorHandler((error, _request, reply) => reply.code(error === broken ? 418 : 500).send({ told: 'nothing' }))
+  app.setErrorHandler((error, _request, reply) => reply.code(Object(error).cause === broken ? 418 : 500).send({ told: 'nothing' }))
   app.wsRoute('/broken', { ...echo, authorize: () => Promise.reject(broken) })
   const response = await requestTicket(app, '/broken')
   t.equal(response.statusCode, 418)
