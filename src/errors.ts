@@ -6,6 +6,10 @@ const table = {
   // when the app starts
   INVALID_OPTION: [500, 'Option %s'],
   INVALID_CONTRACT: [500, 'Route %s: %s'],
+  ALREADY_REGISTERED: [
+    500,
+    'The plugin is registered in this scope already, and may be once in each; give all options in one app.register(wsTicket, …), or register it in a scope of its own: app.register(async (scope) => { await scope.register(wsTicket, …) }, { prefix }).'
+  ],
   MISSING_AUTHENTICATION: [500, 'There is nothing to authenticate with: register @fastify/jwt, or give the option authenticate.'],
   GUESSABLE_SECRET: [
     500,

@@ -13,7 +13,7 @@ import { createParts, type Parts } from './parts.js'
 import { CloseCode } from './protocol.js'
 import { Hub } from './publish/hub.js'
 import { Publisher } from './publish/publisher.js'
-import { rememberSettings } from './registered.js'
+import { rememberSettings, takeScope } from './registered.js'
 import { ipKeyOf, requestRate } from './request-rate/request-rate.js'
 import { declareRoute } from './route/declare-route.js'
 import type { RouteDefaults, RouteScope } from './route/route-scope.js'
@@ -32,12 +32,14 @@ import { redactUnknownAddresses } from './upgrade/redact.js'
  * `app.wsRoute`, `app.wsTicket` and `request.isTicketUpgrade`.
  *
  * @example await app.register(wsTicket, { allowedOrigins: ['https://app.example.com'] })
- * @throws FST_WS_TICKET_INVALID_OPTION, FST_WS_TICKET_MISSING_AUTHENTICATION, FST_WS_TICKET_GUESSABLE_SECRET
+ * @throws FST_WS_TICKET_INVALID_OPTION, FST_WS_TICKET_ALREADY_REGISTERED, FST_WS_TICKET_MISSING_AUTHENTICATION,
+ * FST_WS_TICKET_GUESSABLE_SECRET
  */
 export const wsTicket = fp(register, { name: 'fastify-ws-ticket', fastify: '5.x' })
 
 async function register(app: FastifyInstance, options: WsTicketOptions): Promise<void> {
   const settings = parseOptions(withoutRegisterOptions(options))
+  takeScope(app)
   rememberSettings(app.server, settings)
   const hub = new Hub(settings.clock)
   const parts = createParts(settings, hub, app.log)

@@ -3,6 +3,7 @@ import fastifyJwt from '@fastify/jwt'
 import fastifyRateLimit from '@fastify/rate-limit'
 import fastifyWebsocket from '@fastify/websocket'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
+import fp from 'fastify-plugin'
 import t, { type Test } from 'tap'
 import { type WsTicketOptions, wsTicket } from '../src/index.js'
 import { buildApp, buildEchoApp, echoContract, echoHandlers, JWT_SECRET, ORIGIN } from './fixtures/app.js'
@@ -151,6 +152,42 @@ t.test('the plugin can be registered in sibling scopes, each with options of its
   const client = await connect(t, app, '/b/echo', { headers }, headers)
   t.equal((await client.next()).type, '$welcome')
   t.same(lines, [], 'nothing is worth a warning')
+})
+
+t.test('the plugin can be registered in a scope whose parent has it, before or after', async (t) => {
+  const app = await bareApp(t)
+  const inner: FastifyPluginAsync = async (scope) => {
+    await scope.register(wsTicket, options)
+    scope.wsRoute('/echo', echoRoute)
+  }
+  await app.register(inner, { prefix: '/before' })
+  await app.register(wsTicket, options)
+  app.wsRoute('/echo', echoRoute)
+  await app.register(inner, { prefix: '/after' })
+  await listen(app)
+  for (const path of ['/before/echo', '/echo', '/after/echo']) await answersAt(t, app, path)
+})
+
+t.test('the plugin can not be registered twice in one scope, and says what can be done instead', async (t) => {
+  const inOneScope: FastifyPluginAsync[] = [
+    async (app) => {
+      await app.register(wsTicket, options)
+      await app.register(wsTicket, { allowedOrigins: ['https://other.example.com'] })
+    },
+    async (app) => {
+      await app.register(fp(async (shared: FastifyInstance) => void (await shared.register(wsTicket, options))))
+      app.register(wsTicket, options)
+    }
+  ]
+  for (const register of inOneScope) {
+    const app = await bareApp(t)
+    app.register(register)
+    await t.rejects(async () => await app.ready(), {
+      code: 'FST_WS_TICKET_ALREADY_REGISTERED',
+      statusCode: 500,
+      message: /scope of its own/
+    })
+  }
 })
 
 t.test('the plugin can be registered before and after the routes of the app', async (t) => {

@@ -55,7 +55,12 @@ export function guardWebSocketRoutes(app: FastifyInstance): void {
   })
 }
 
+/** Stages whose routes redeem already: a scope inside of one that has the plugin, too, has the hooks of both. */
+const redeeming = new WeakSet<OpenStage>()
+
 function redeemFirst(route: RouteOptions, stage: OpenStage): void {
+  if (redeeming.has(stage)) return
+  redeeming.add(stage)
   const { handler } = route
   // what is no upgrade is refused in onRequest already
   route.handler = async function (request, reply) {
