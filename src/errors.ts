@@ -68,7 +68,11 @@ const table = {
   HANDLER_TIMEOUT: [503, 'The message was not handled in time; it may still take effect.'],
 
   // names in the log only
-  TICKET_REPLAYED: [401, 'A ticket was used again.']
+  TICKET_REPLAYED: [401, 'A ticket was used again.'],
+  UPGRADE_REFUSED_BY_HOOK: [
+    401,
+    'A hook of the app refused an upgrade before its ticket was looked at. An upgrade carries a ticket and no JWT: let a hook that asks for one pass where request.isTicketUpgrade is true.'
+  ]
 } as const satisfies Record<string, readonly [statusCode: number, message: string]>
 
 /** What every code of this package begins with. */

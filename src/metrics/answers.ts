@@ -19,6 +19,11 @@ export function note(request: FastifyRequest, error: unknown): void {
   refusals.set(request, outcomeOf(error))
 }
 
+/** Was it we who refused a request, and not the app? */
+export function wasNoted(request: FastifyRequest): boolean {
+  return refusals.has(request)
+}
+
 /** A hook for `onResponse` that tells what became of each request that Fastify answered. */
 export function tellAnswers(tell: (outcome: string) => void, success: string) {
   return (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { noting, tellAnswers } from '../metrics/answers.js'
 import { checkUpgrade } from '../upgrade/admit.js'
 import { appServerOf } from '../upgrade/app-server.js'
+import { hintAtHook } from '../upgrade/hook-hint.js'
 import { type OpenStage, openConnection } from '../upgrade/open.js'
 import { redactForeignRequests, redactingSerializer } from '../upgrade/redact.js'
 import { before } from './hooks.js'
@@ -37,6 +38,7 @@ export function declareUpgradeRoute(app: FastifyInstance, scope: RouteScope, rou
     schema: { hide: true, ...(params ? { params } : {}), ...(querystring && { querystring }), ...(headers && { headers }) },
     logSerializers: { req: redactingSerializer(app.log) },
     onRequest: before((request: FastifyRequest) => noting(request, () => checkUpgrade(stage, request)), route.fastify.onRequest),
+    onSend: before(hintAtHook(app.server, stage), route.fastify.onSend),
     onResponse: tellAnswers((outcome) => route.metrics.handshakeEnded(outcome), 'answered'),
     websocket: true,
     handler: (socket, request) => openConnection(stage, socket, request)

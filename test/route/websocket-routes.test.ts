@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { channel } from 'node:diagnostics_channel'
 import fastifyJwt from '@fastify/jwt'
 import fastifyWebsocket from '@fastify/websocket'
@@ -6,6 +7,7 @@ import t, { type Test } from 'tap'
 import { wsTicket } from '../../src/index.js'
 import { buildApp, echoContract, echoHandlers, JWT_SECRET, ORIGIN } from '../fixtures/app.js'
 import { listen, open, upgradeStatus } from '../fixtures/client.js'
+import { captureLog } from '../fixtures/log.js'
 import { issueTicket } from '../fixtures/tickets.js'
 import { refusedUpgrade, untilStats } from '../fixtures/upgrade.js'
 
@@ -109,6 +111,81 @@ t.test("a global hook that verifies the JWT leaves our upgrades out, and nobody 
   t.equal((await refusedUpgrade(t, port, '/own')).status, 401)
   t.equal((await app.inject('/echo')).statusCode, 401)
   t.match(await upgradeStatus(t, app, '/echo', ['fastify-ws-ticket.v1', `ticket.${ticket}`]), { status: 101 })
+})
+
+const HINT = 'FST_WS_TICKET_UPGRADE_REFUSED_BY_HOOK'
+
+/** Apps whose own hooks refuse upgrades with tickets, and what they answer. */
+const REFUSING: Record<string, { status: number; isHinted: boolean; hook: (app: FastifyInstance) => unknown }> = {
+  'a hook that asks for a JWT': { status: 401, isHinted: true, hook: (app) => app.addHook('onRequest', (request) => request.jwtVerify()) },
+  'a hook that asks for it late': {
+    status: 401,
+    isHinted: true,
+    hook: (app) => app.addHook('preHandler', (request) => request.jwtVerify())
+  },
+  'a hook that answers by itself': {
+    status: 403,
+    isHinted: true,
+    hook: (app) => app.addHook('onRequest', async (_request, reply) => reply.code(403).send('no session'))
+  },
+  'a limit on requests': {
+    status: 429,
+    isHinted: false,
+    hook: (app) => app.addHook('onRequest', async (_request, reply) => reply.code(429).send('later'))
+  },
+  'a hook that refuses what has passed all our checks but the last': {
+    status: 403,
+    isHinted: false,
+    hook: (app) => app.addHook('preHandler', async (_request, reply) => reply.code(403).send('not you'))
+  }
+}
+
+/** An app with such a hook, and its log. */
+async function refusingApp(t: Test, hook: (app: FastifyInstance) => unknown) {
+  const { logger, lines } = captureLog('warn')
+  const app = await buildApp(t, { server: { logger }, plugin: { ticketTransport: ['subprotocol', 'query'] } })
+  hook(app)
+  app.wsRoute('/echo', { contract: echoContract, handlers: echoHandlers })
+  return { app, lines, port: await listen(app) }
+}
+
+for (const [name, { status, isHinted, hook }] of Object.entries(REFUSING)) {
+  t.test(
+    `an upgrade with a ticket that is refused by ${name} is ${isHinted ? 'explained in the log, once' : 'not explained'}`,
+    async (t) => {
+      const { app, lines, port } = await refusingApp(t, hook)
+      const ticket = randomBytes(32).toString('base64url')
+      await refusedUpgrade(t, port, '/echo')
+      t.same(lines, [], 'nothing is said of an upgrade without a ticket')
+      const knocks = [() => refusedUpgrade(t, port, '/echo', ticket), () => refusedUpgrade(t, port, `/echo?ticket=${ticket}`)]
+      for (const knock of [...knocks, ...knocks]) {
+        const answer = await knock()
+        t.equal(answer.status, status)
+        t.notMatch(answer.text, /isTicketUpgrade|REFUSED_BY_HOOK/, 'the client is not told')
+      }
+      const hints = lines.map(({ code, level, statusCode, route }) => ({ code, level, statusCode, route }))
+      t.same(hints, isHinted ? [{ code: HINT, level: 40, statusCode: status, route: '/echo' }] : [])
+      t.notMatch(JSON.stringify(lines), ticket)
+      await untilStats(app)
+    }
+  )
+}
+
+t.test('a ticket in the query is as good a sign, and what we refuse ourselves is not laid on a hook of the app', async (t) => {
+  const { app, lines, port } = await refusingApp(t, (app) =>
+    app.addHook('onRequest', async (request) => request.headers['x-open'] ?? (await request.jwtVerify()))
+  )
+  const ticket = randomBytes(32).toString('base64url')
+  const open = { 'X-Open': 'yes' }
+  t.match(await refusedUpgrade(t, port, '/echo', ticket, open), { status: 401, code: 'FST_WS_TICKET_INVALID_TICKET' })
+  t.match(await refusedUpgrade(t, port, '/echo', undefined, open), { status: 401, code: 'FST_WS_TICKET_INVALID_TICKET' })
+  t.equal((await refusedUpgrade(t, port, '/echo', ticket, { ...open, Origin: 'https://evil.example' })).status, 403)
+  t.equal((await app.inject('/echo')).statusCode, 401, 'no upgrade')
+  t.same(lines, [])
+  t.equal((await refusedUpgrade(t, port, `/echo?ticket=${ticket}`)).status, 401)
+  t.match(lines, [{ code: HINT }])
+  t.notMatch(JSON.stringify(lines), ticket)
+  await untilStats(app)
 })
 
 t.test('options of a route that nobody knows, and hooks that are none, are refused', async (t) => {
