@@ -13,7 +13,7 @@ import { createParts, type Parts } from './parts.js'
 import { CloseCode } from './protocol.js'
 import { Hub } from './publish/hub.js'
 import { Publisher } from './publish/publisher.js'
-import { rememberSettings, takeScope } from './registered.js'
+import { rememberRegistration, takeScope } from './registered.js'
 import { ipKeyOf, requestRate } from './request-rate/request-rate.js'
 import { declareRoute } from './route/declare-route.js'
 import type { RouteDefaults, RouteScope } from './route/route-scope.js'
@@ -40,7 +40,7 @@ export const wsTicket = fp(register, { name: 'fastify-ws-ticket', fastify: '5.x'
 async function register(app: FastifyInstance, options: WsTicketOptions): Promise<void> {
   const settings = parseOptions(withoutRegisterOptions(options))
   takeScope(app)
-  rememberSettings(app.server, settings)
+  const registration = rememberRegistration(app.server, settings)
   const hub = new Hub(settings.clock)
   const parts = createParts(settings, hub, app.log)
   const routeDefaults = await registerFoundations(app, settings, parts)
@@ -50,6 +50,7 @@ async function register(app: FastifyInstance, options: WsTicketOptions): Promise
   const declaring = new Set<FastifyInstance>()
   app.decorate('wsRoute', function (path, routeOptions) {
     declaring.add(this)
+    registration.addresses.push(`${this.prefix}${path}`)
     return declareRoute(this, scope, path, routeOptions)
   })
   app.decorate(

@@ -13,15 +13,22 @@ export function takeScope(scope: object): void {
   scopes.add(scope)
 }
 
-/** Servers whose app has registered the plugin. */
-const registered = new WeakMap<object, Settings>()
-
-/** Remembers the settings of a server's app; where it has registered the plugin more than once, those of the first time. */
-export function rememberSettings(server: object, settings: Settings): void {
-  if (!registered.has(server)) registered.set(server, settings)
+/** One registration of the plugin, and the addresses of its routes. */
+export interface Registration {
+  readonly settings: Settings
+  readonly addresses: string[]
 }
 
-/** With which settings the app of this server has registered the plugin, for what stands beside the app: its tests. */
-export function settingsOf(server: object): Settings | undefined {
-  return registered.get(server)
+const registrations = new WeakMap<object, readonly Registration[]>()
+
+/** Remembers a registration, for what stands beside the app: its tests. */
+export function rememberRegistration(server: object, settings: Settings): Registration {
+  const registration: Registration = { settings, addresses: [] }
+  registrations.set(server, [...registrationsOf(server), registration])
+  return registration
+}
+
+/** What the app of this server has registered, in order. */
+export function registrationsOf(server: object): readonly Registration[] {
+  return registrations.get(server) ?? []
 }

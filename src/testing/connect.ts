@@ -4,10 +4,10 @@ import { readTicket } from '../client/ticket.js'
 import type { Contract } from '../contract.js'
 import type { Settings } from '../options.js'
 import { SUBPROTOCOL, TICKET_PROTOCOL_PREFIX } from '../protocol.js'
-import { settingsOf } from '../registered.js'
 import { type Credentials, ticketHeaders, upgradeHeaders } from './credentials.js'
 import { postInMemory } from './memory-request.js'
 import { openMemorySocket, untilOpen } from './memory-socket.js'
+import { settingsAt } from './settings-at.js'
 import { LiveTestConnection, type TestConnection, type UntypedConnection } from './test-connection.js'
 import { within } from './within.js'
 
@@ -20,8 +20,8 @@ export interface TestedApp {
 /** Who connects, and from where. */
 export interface ConnectOptions extends Credentials {
   /**
-   * The Origin, as a browser sends it; null for none, as other programs do. Default: the first of `allowedOrigins`, of the first
-   * registration where the plugin is registered more than once.
+   * The Origin, as a browser sends it; null for none, as other programs do. Default: the first of `allowedOrigins`, those of the
+   * registration that has the route where the plugin is registered more than once.
    */
   origin?: string | null
   /** The client's address as the server sees it; it counts as one with TLS. Default: `127.0.0.1`. */
@@ -52,7 +52,7 @@ export interface ConnectOptions extends Credentials {
 export function connect<C extends Contract = Contract>(app: TestedApp, path: string, options?: ConnectOptions): Promise<TestConnection<C>>
 export async function connect(app: TestedApp, path: string, options: ConnectOptions = {}): Promise<UntypedConnection> {
   await app.ready()
-  const settings = settingsOf(app.server)
+  const settings = settingsAt(app.server, path)
   if (!settings) throw new TypeError('The app has not registered fastify-ws-ticket, or its copy is another than that of the tests.')
   const { ip = '127.0.0.1', timeout = 4000, autoPong = true } = options
   const late = () => new WsTicketError('TIMEOUT', `The server did not answer within ${timeout} ms.`)

@@ -24,11 +24,22 @@ class LinkEnd extends Duplex {
   #other: LinkEnd = this
   /** Bytes that were written and have not come. */
   #onTheWay = 0
+  #taken = 0
+  #come = 0
   /** Goes on with writing, once the other end has room. */
   #resume: (() => void) | undefined
 
   join(other: LinkEnd): void {
     this.#other = other
+  }
+
+  /** As a socket of the network says it: what was given to it to send, also what it has not sent yet. */
+  get bytesWritten(): number {
+    return this.#taken + this.writableLength
+  }
+
+  get bytesRead(): number {
+    return this.#come
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
@@ -38,10 +49,15 @@ class LinkEnd extends Duplex {
     this.#onTheWay += sent.length
     process.nextTick(() => {
       this.#onTheWay -= sent.length
+      other.#come += sent.length
       other.push(sent)
     })
-    if (this.#onTheWay + other.readableLength < other.readableHighWaterMark) done()
-    else this.#resume = done
+    const take = () => {
+      this.#taken += sent.length
+      done()
+    }
+    if (this.#onTheWay + other.readableLength < other.readableHighWaterMark) take()
+    else this.#resume = take
   }
 
   override _read(): void {

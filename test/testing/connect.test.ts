@@ -181,24 +181,46 @@ t.test('path and query are those of the route, however it takes its ticket', asy
   )
 })
 
-t.test('a plugin that is registered twice is asked with the options of the first time, unless told otherwise', async (t) => {
+t.test('a plugin that is registered more than once is asked with the options of the registration that has the route', async (t) => {
   const app = bareApp(t)
   await app.register(fastifyJwt, { secret: JWT_SECRET })
-  for (const [prefix, origin] of [
-    ['/a', 'https://a.example'],
-    ['/b', 'https://b.example']
-  ] as const) {
-    await app.register(
-      async (scope) => {
-        await scope.register(wsTicket, { allowedOrigins: [origin] })
-        scope.wsRoute('/echo', nothing)
-      },
-      { prefix }
-    )
+  const origins: string[] = []
+  const place = (name: string, ...paths: string[]) =>
+    app.register(async (scope) => {
+      const origin = `https://${name}.example`
+      await scope.register(wsTicket, { allowedOrigins: [origin], ticketTransport: name === 'query' ? ['query'] : ['subprotocol'] })
+      for (const path of paths)
+        scope.wsRoute(path, { ...nothing, onRequest: async ({ headers }) => void origins.push(String(headers.origin)) })
+    })
+  await place('first', '/first', '/:tenant/:room')
+  await place('other', '/rooms/:room', '/:tenant/own')
+  await place('query', '/query/', '/rooms/lobby')
+  for (const [path, name] of Object.entries({
+    '/first': 'first',
+    '/acme/red': 'first',
+    '/rooms/red?lang=de': 'other',
+    '/acme/own': 'other',
+    '/rooms/own': 'other',
+    '/query/': 'query',
+    '/rooms/lobby': 'query'
+  })) {
+    origins.length = 0
+    await connect(app, path, ann)
+    t.same(origins, [`https://${name}.example`, `https://${name}.example`], path)
   }
-  await connect(app, '/a/echo', ann)
-  await t.rejects(connect(app, '/b/echo', ann), { code: 'FST_WS_TICKET_ORIGIN_REFUSED' })
-  await connect(app, '/b/echo', { ...ann, origin: 'https://b.example' })
+  await t.rejects(connect(app, '/rooms/red', { ...ann, origin: 'https://first.example' }), { code: 'FST_WS_TICKET_ORIGIN_REFUSED' })
+  await t.rejects(connect(app, '/nowhere', ann), { code: 'TICKET_FAILED', message: /not found/ })
+})
+
+t.test('the bytes of a connection are counted as over a network', async (t) => {
+  const app = await buildEchoApp(t)
+  const connection = await connect<typeof echoContract>(app, '/echo', ann)
+  const link: unknown = Reflect.get(connection.socket, '_socket')
+  await connection.request('echo', { text: 'x'.repeat(1000) })
+  await connection.close()
+  const { bytes } = app.wsTicket.stats().totals.routes['/echo'] ?? {}
+  t.ok(bytes && bytes.received > 1000 && bytes.sent > 1000)
+  t.match(link, { bytesWritten: bytes?.received, bytesRead: bytes?.sent })
 })
 
 t.test('a server with TLS takes connections, too, and nothing is left of them when it closes', async (t) => {
