@@ -6,7 +6,8 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
 import { launchBrowser } from './fixtures/browser.js'
-import { compile, emptyFolder, install, installAsNamed, packPackage } from './fixtures/packed.js'
+import { replaced, runners } from './fixtures/kit-runners.js'
+import { compile, emptyFolder, install, installAsNamed, packPackage, pin } from './fixtures/packed.js'
 import { needs } from './fixtures/parts.js'
 import { freePort } from './fixtures/ports.js'
 import { outsideTap, run } from './fixtures/processes.js'
@@ -143,12 +144,34 @@ t.test('the page with the client chats at first try, and comes back after a rest
   t.same(faults, [])
 })
 
-t.test('the example of a test passes', async (t) => {
-  const [, file = '', command = ''] = /`(\w[\w.]*)`, run by `(node --test [^`]+)`/.exec(readme) ?? []
-  await writeFile(join(folder, file), blockWith('js', "from 'node:test'"))
-  const { status, stdout } = await shell(command)
+const [, suiteFile = '', suiteCommand = ''] = /`(\w[\w.]*)`, run by `(node --test [^`]+)`/.exec(readme) ?? []
+const suite = blockWith('js', "from 'node:test'")
+
+/** What makes each of its tests fail, and what is said of it. */
+const FAULTS = [
+  { before: "chat.publish(connection.params.room, 'said', payload)", after: '', told: /said did not come within 4000 ms/ },
+  { before: "code: 'FST_WS_TICKET_FORBIDDEN'", after: "code: 'ANOTHER'", told: /FST_WS_TICKET_FORBIDDEN/ },
+  { before: "await clock.advance('5 seconds')", after: '', told: /Too many messages/ }
+]
+
+t.test('the example of a test passes as it is run there, and under vitest as an app has it, which both see what is wrong', async (t) => {
+  await writeFile(join(folder, suiteFile), suite)
+  const { status, stdout } = await shell(suiteCommand)
   t.equal(status, 0, { stdout })
   t.match(stdout, /pass 3/)
+  t.match(readme, /`import \{ test \} from 'vitest'` .*`t\.onTestFinished` in place of `t\.after`/)
+  const app = await emptyFolder(t)
+  await writeFile(join(app, 'package.json'), JSON.stringify({ name: 'app', private: true, type: 'module' }))
+  // the last that runs on Node 20, too
+  await installAsNamed(app, [tarball, await pin('fastify'), await pin('@fastify/jwt'), await pin('typebox'), 'vitest@^4'])
+  const faulty = FAULTS.reduce((text, { before, after }) => replaced(text, before, after), suite)
+  for (const [name, runSuite] of Object.entries(runners)) {
+    const { output, ...counts } = await runSuite(app, 'chat.test.js', suite)
+    t.same(counts, { status: 0, passed: 3, failed: 0 }, name, { output })
+    const { output: complaints, ...faults } = await runSuite(app, 'faulty.test.js', faulty)
+    t.same(faults, { status: 1, passed: 0, failed: 3 }, `${name} with what is wrong`, { complaints })
+    for (const { told } of FAULTS) t.match(complaints, told)
+  }
 })
 
 t.test('the fragments with a proxy, CORS, a global hook, REST routes and plugins of the app do what they say', async (t) => {
