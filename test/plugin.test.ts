@@ -116,6 +116,31 @@ t.test('a message larger than maxPayload is refused where the app allows its own
   t.equal((await client.closed).code, 1009)
 })
 
+t.test("the maxPayload of the app's own @fastify/websocket holds where it is less, and is what the document tells", async (t) => {
+  const app = await bareApp(t)
+  await app.register(fastifyWebsocket, { options: { maxPayload: 100 } })
+  await app.register(wsTicket, options)
+  app.wsRoute('/echo', echoRoute)
+  await app.ready()
+  t.match(JSON.stringify(app.wsTicket.asyncapi()), /"maxPayload":100\b/)
+  const client = await connectInjected(app, '/echo')
+  client.send({ type: 'echo', id: 1, payload: { text: 'x' } })
+  for (const type of ['$welcome', '$reply']) t.equal((await client.next()).type, type)
+  client.send({ type: 'echo', payload: { text: 'x'.repeat(100) } })
+  t.equal((await client.closed).code, 1009)
+})
+
+t.test('an own @fastify/websocket without a limit leaves it to maxPayload', async (t) => {
+  const app = await bareApp(t)
+  await app.register(fastifyWebsocket, { options: { maxPayload: 0 } })
+  await app.register(wsTicket, { ...options, maxPayload: 100 })
+  app.wsRoute('/echo', echoRoute)
+  await app.ready()
+  const client = await connectInjected(app, '/echo')
+  client.send({ type: 'echo', payload: { text: 'x'.repeat(100) } })
+  t.equal((await client.closed).code, 1009)
+})
+
 t.test('routes work under a prefix, in an encapsulated scope', async (t) => {
   const app = await bareApp(t)
   await app.register(

@@ -6,6 +6,7 @@ import { show } from '../option-schema.js'
 import { parseRouteLimits } from '../options.js'
 import { ControlType } from '../protocol.js'
 import { RoutePublisher } from '../publish/publisher.js'
+import { maxPayloadOf } from '../upgrade/app-server.js'
 import { refreshMessage } from './refresh.js'
 import { RouteHost } from './route-host.js'
 import { type AnyRouteOptions, type SplitOptions, splitOptions } from './route-options.js'
@@ -23,7 +24,9 @@ export function declareRoute(app: FastifyInstance, scope: RouteScope, path: stri
   const { own, fastify, limits } = splitOptions(address, options)
   checkFunctions(address, own)
   checkSchema(address, own.schema)
-  const { connection, caps } = parseRouteLimits(address, scope.settings, limits)
+  const { connection: wished, caps } = parseRouteLimits(address, scope.settings, limits)
+  // what the app's own server does not take is no message of ours either
+  const connection = { ...wished, maxPayload: Math.min(wished.maxPayload, maxPayloadOf(app.websocketServer)) }
   const id = withConstraints(address, fastify.constraints)
   const metrics = new RouteMetrics(scope.publisher, id)
   const host = new RouteHost({

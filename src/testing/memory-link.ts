@@ -60,6 +60,11 @@ class LinkEnd extends Duplex {
     else this.#resume = take
   }
 
+  /** What is written together comes together. */
+  override _writev(chunks: { readonly chunk: Buffer; readonly encoding: BufferEncoding }[], done: () => void): void {
+    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), 'binary', done)
+  }
+
   override _read(): void {
     const resume = this.#other.#resume
     this.#other.#resume = undefined

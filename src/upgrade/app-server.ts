@@ -96,6 +96,11 @@ export function checkServer({ options }: WebSocketServer): void {
   ])
 }
 
+/** The largest message that the server takes, in bytes; 0 says that there is no limit. */
+export function maxPayloadOf({ options }: WebSocketServer): number {
+  return options.maxPayload || Number.POSITIVE_INFINITY
+}
+
 const servers = new WeakMap<WebSocketServer, AppServer>()
 
 /** The app's server; its options are taken over once. */
