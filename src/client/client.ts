@@ -1,11 +1,11 @@
 import type { Contract, EventPayload, EventType, MessagePayload, MessageReply, MessageType } from '../contract.js'
-import { WsTicketError } from './error.js'
+import type { WsTicketError } from './error.js'
 import { streamEvents } from './event-stream.js'
-import { Link } from './link.js'
-import { Listeners } from './listeners.js'
+import { keepConnected } from './link.js'
+import { type Listeners, listenersOf } from './listeners.js'
 import { type BaseOptions, parseOptions } from './options.js'
-import { Requests, type SendOptions } from './requests.js'
-import { type ClientStatus, Status } from './status.js'
+import { keepRequests, type SendOptions } from './requests.js'
+import type { ClientStatus } from './status.js'
 
 /** A connection to a WebSocket route that is opened again whenever it breaks. */
 export interface Client<C extends Contract> {
@@ -49,48 +49,49 @@ export interface ClientOptions<C extends Contract = Contract> extends BaseOption
  * client.on('chat.message', ({ from, text }) => show(from, text))
  * const { id } = await client.send('chat.send', { room: 'lobby', text: 'hello' })
  *
- * @throws TypeError where `url` is no address, or there is no WebSocket
+ * @throws TypeError where an option is not what it must be or is not known, or there is no WebSocket
  */
 export function createClient<C extends Contract>(options: ClientOptions<C>): Client<C>
-export function createClient({ onOpen, ...options }: UntypedOptions): UntypedClient {
+export function createClient(options: UntypedOptions): UntypedClient {
   const settings = parseOptions(options)
-  const requests = new Requests(settings)
-  const status = new Status(settings.onError)
+  const requests = keepRequests(settings)
+  const statuses = listenersOf<[ClientStatus, WsTicketError | undefined]>(settings.onError)
   const events = new Map<string, Listeners<[unknown, string | undefined]>>()
-  const ends = new Listeners<[WsTicketError | undefined]>(settings.onError)
-  const link = new Link(settings, requests, status, {
-    opened: () => void greet(() => onOpen?.(client), settings.onError),
-    event: ({ type, payload, topic }) => events.get(type)?.emit(payload, topic),
-    closed(reason) {
-      ends.emit(reason)
-      for (const listeners of [status, ends, ...events.values()]) listeners.clear()
+  const opened = async () => {
+    try {
+      await options.onOpen?.(client)
+    } catch (error) {
+      // a connection that was lost meanwhile is greeted anew
+      if (!['DISCONNECTED', 'CLIENT_CLOSED'].includes(Object(error).code)) settings.onError(error)
     }
-  })
+  }
+  const link = keepConnected(settings, requests, statuses.emit, opened, (type, payload, topic) => events.get(type)?.emit(payload, topic))
   const on = (event: string, listener: (payload: unknown, topic: string | undefined) => void) => {
-    const listeners = events.get(event) ?? new Listeners(settings.onError)
+    const listeners = events.get(event) ?? listenersOf(settings.onError)
     events.set(event, listeners)
     return listeners.add(listener)
   }
   const client: UntypedClient = {
     get status() {
-      return status.value
+      return link.status()
     },
-    send: (type, payload, options) => requests.send(type, payload, options),
+    send: requests.send,
     on,
     events: (event) => ({
       [Symbol.asyncIterator]: () =>
         streamEvents<unknown>((push, end) => {
-          const undo = [on(event, push), ends.add(end)]
+          const unlisten = on(event, push)
+          const unwatch = statuses.add((now, reason) => now === 'closed' && end(reason))
           return () => {
-            for (const each of undo) each()
+            unlisten()
+            unwatch()
           }
         })
     }),
-    onStatus: (listener) => status.add(listener),
-    retry: () => link.retry(),
+    onStatus: statuses.add,
+    retry: link.retry,
     close: () => link.close()
   }
-  link.connect()
   return client
 }
 
@@ -107,14 +108,4 @@ interface UntypedClient {
 
 interface UntypedOptions extends BaseOptions {
   onOpen?(client: UntypedClient): unknown
-}
-
-/** A connection that was lost meanwhile is greeted anew. */
-async function greet(onOpen: () => unknown, onError: (error: unknown) => void): Promise<void> {
-  try {
-    await onOpen()
-  } catch (error) {
-    const isLost = error instanceof WsTicketError && (error.code === 'DISCONNECTED' || error.code === 'CLIENT_CLOSED')
-    if (!isLost) onError(error)
-  }
 }

@@ -6,8 +6,8 @@ export interface ClientClock {
   after(delayMs: number, task: () => void): () => void
 }
 
-/** What a timer can count to; a longer delay would fire at once. */
-const LONGEST_MS = 2 ** 31 - 1
+/** About what a timer can count to; a longer delay would fire at once. */
+const LONGEST_MS = 2e9
 
 export const systemClock: ClientClock = {
   now: () => performance.now(),

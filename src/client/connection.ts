@@ -1,38 +1,28 @@
-import { decodeFrame, type ServerFrame } from './encoder.js'
+import { decodeFrame, type ServerFrame } from './frame.js'
 import type { ClientSettings } from './options.js'
 
-/** Who is told what comes. Nothing does after `closed`, nor after the connection was closed from here. */
-export interface ConnectionEvents {
-  received(frame: ServerFrame): void
-  closed(code: number): void
-  /** Something is wrong. `closed` follows, but not on Node 22 where the WebSocket could not be opened. */
-  failed(): void
-}
-
-/** One WebSocket. */
-export class Connection {
-  readonly #socket: InstanceType<ClientSettings['WebSocket']>
-
-  constructor({ WebSocket, socketUrl, origin }: ClientSettings, protocols: string[], events: ConnectionEvents) {
-    const socket = new WebSocket(socketUrl, protocols, origin)
-    socket.onmessage = ({ data }: { data: unknown }) => {
-      const frame = decodeFrame(data)
-      if (frame) events.received(frame)
-    }
-    socket.onclose = ({ code }: { code: number }) => events.closed(code)
-    socket.onerror = () => events.failed()
-    this.#socket = socket
+/**
+ * Begins to open a WebSocket; answers what sends on it.
+ *
+ * @param signal closes it when it is aborted; nothing is told any more
+ */
+export function openSocket(
+  { WebSocket, socketUrl, origin }: ClientSettings,
+  protocols: string[],
+  signal: AbortSignal,
+  received: (frame: ServerFrame) => void,
+  closed: (code: number, reason?: unknown) => void
+): (text: string) => void {
+  let isUsed = false
+  const socket = new WebSocket(socketUrl, protocols, origin)
+  socket.onmessage = ({ data }: { data: unknown }) => {
+    isUsed = true
+    const frame = decodeFrame(data)
+    if (frame && !signal.aborted) received(frame)
   }
-
-  send(text: string): void {
-    this.#socket.send(text)
-  }
-
-  close(): void {
-    this.#socket.onmessage = null
-    this.#socket.onclose = null
-    // `ws` throws an error that nobody listens to
-    this.#socket.onerror = () => {}
-    this.#socket.close(1000)
-  }
+  socket.onclose = ({ code, reason }: { code: number; reason: unknown }) => signal.aborted || closed(code, reason)
+  // a close follows, but not on Node 22 where the WebSocket could not be opened; `ws` throws an error that nobody listens to
+  socket.onerror = () => signal.aborted || isUsed || closed(1006)
+  signal.addEventListener('abort', () => socket.close(1000))
+  return (text) => socket.send(text)
 }

@@ -1,29 +1,19 @@
 import type { ValidationIssue } from '../protocol.js'
 import { type Fields, textOf, waitOf } from './fields.js'
 
-/** The client's own errors. */
-const messages = {
-  ABORTED: 'It was aborted.',
-  CLIENT_CLOSED: 'The client is closed.',
-  DISCONNECTED: 'There is no connection.',
-  NO_USER: 'There is no user.',
-  QUEUE_FULL: 'More waits than may.',
-  TICKET_FAILED: 'There is no ticket.',
-  TIMEOUT: 'It took too long.'
-}
-
 /**
- * The client's own codes; all others are the server's.
+ * The client's own codes; all others are the server's. Where a message waits for a connection, or has lost one, `cause` is what the last
+ * attempt failed with, or what the connection ended with; the message says it too.
  *
  * - `ABORTED`: the signal of a message was aborted
- * - `CLIENT_CLOSED`: the client is closed; its `cause` says why, unless by `close()`
+ * - `CLIENT_CLOSED`: the client is closed, by `close()` or because of its `cause`, which then is final
  * - `DISCONNECTED`: the connection was lost, or could not be opened
  * - `NO_USER`: `token` answered that there is no user
  * - `QUEUE_FULL`: more messages wait for a connection, or more events to be read, than may
- * - `TICKET_FAILED`: a ticket could not be asked for, or was refused without a code
+ * - `TICKET_FAILED`: `token` failed or answered no JWT, a ticket could not be asked for, or it was refused without a code
  * - `TIMEOUT`: the answer to a message, or an attempt to connect, took too long
  */
-export type ClientErrorCode = keyof typeof messages
+export type ClientErrorCode = 'ABORTED' | 'CLIENT_CLOSED' | 'DISCONNECTED' | 'NO_USER' | 'QUEUE_FULL' | 'TICKET_FAILED' | 'TIMEOUT'
 
 /** What a {@link WsTicketError} says besides code and message. */
 export interface ErrorDetails {
@@ -38,9 +28,9 @@ export interface ErrorDetails {
 
 /** What went wrong with a message or with the connection. Compare `code`. */
 export class WsTicketError extends Error {
-  override readonly name = 'WsTicketError'
+  declare readonly name: 'WsTicketError'
   /** The server's `FST_WS_TICKET_…`, the application's own, or one of {@link ClientErrorCode}. */
-  readonly code: ClientErrorCode | (string & {})
+  declare readonly code: ClientErrorCode | (string & {})
   /** The HTTP status that the server gave; undefined where it said nothing. */
   declare readonly statusCode: number | undefined
   /** Milliseconds to wait before the next try, where the server said it; a day at most. */
@@ -54,15 +44,25 @@ export class WsTicketError extends Error {
   /** Has the client stopped because of it? Otherwise it tries again. */
   declare readonly isFinal: boolean
 
-  constructor(code: string, message: string, details: ErrorDetails = {}) {
+  constructor(code: string, message: string, details?: ErrorDetails) {
     super(message)
-    this.code = code
-    Object.assign(this, { mayHaveExecuted: false, isFinal: false }, details)
+    Object.assign(this, { name: 'WsTicketError', code, mayHaveExecuted: false, isFinal: false }, details)
   }
 }
 
-export function clientError(code: ClientErrorCode, details?: ErrorDetails): WsTicketError {
-  return new WsTicketError(code, messages[code], details)
+/** One whose message also says what its cause does; what others throw may tell secrets, and stays in `cause` alone. */
+export function clientError(code: ClientErrorCode, message: string, details: ErrorDetails = {}): WsTicketError {
+  const { cause } = details
+  return new WsTicketError(code, cause instanceof WsTicketError ? `${message} ${cause.message}` : message, details)
+}
+
+/** What else the task fails with becomes the cause of such an error. */
+export async function naming<T>(code: ClientErrorCode, message: string, task: () => T | Promise<T>): Promise<T> {
+  try {
+    return await task()
+  } catch (cause) {
+    throw cause instanceof WsTicketError ? cause : clientError(code, message, { cause })
+  }
 }
 
 /** The error that a `$error` frame tells. A server that failed may have done its work before. */

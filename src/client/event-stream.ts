@@ -18,7 +18,7 @@ export function streamEvents<T>(source: Source<T>): AsyncGenerator<T, void, unde
     wake()
   }
   const undo = source((value) => {
-    if (unread.length >= MAX_UNREAD) return end(clientError('QUEUE_FULL'))
+    if (unread.length >= MAX_UNREAD) return end(clientError('QUEUE_FULL', `${MAX_UNREAD} events wait already.`))
     unread.push(value)
     wake()
   }, end)

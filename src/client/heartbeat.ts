@@ -6,57 +6,42 @@ export interface HeartbeatSettings {
   readonly heartbeatTimeout: number
 }
 
-export interface HeartbeatEvents {
-  /** Ask the server for a frame. */
-  ping(): void
-  /** There was none. */
-  dead(): void
+export interface Heartbeat {
+  /** A frame has come. */
+  seen(): void
+  /** Asks now, since something may have happened. */
+  check(): void
+  stop(): void
 }
 
-/** Notices that nothing comes any more: a page sees none of the server's pings, and a broken line may tell nothing for minutes. */
-export class Heartbeat {
-  readonly #settings: HeartbeatSettings
-  readonly #events: HeartbeatEvents
-  #seenAt = 0
-  #isAwaiting = false
-  #stopTimer: (() => void) | undefined
+/**
+ * Notices that nothing comes any more: a page sees none of the server's pings, and a broken line may tell nothing for minutes.
+ *
+ * @param ping asks the server for a frame
+ * @param dead is called when there was none
+ */
+export function watchHeartbeat({ clock, heartbeat, heartbeatTimeout }: HeartbeatSettings, ping: () => void, dead: () => void): Heartbeat {
+  let isAwaiting = false
+  let stop = () => {}
 
-  constructor(settings: HeartbeatSettings, events: HeartbeatEvents) {
-    this.#settings = settings
-    this.#events = events
+  function wait(ms: number, task: () => void): void {
+    stop()
+    stop = clock.after(ms, task)
   }
 
-  /** A frame has come. */
-  seen(): void {
-    this.#seenAt = this.#settings.clock.now()
-    this.#isAwaiting = false
+  function check(): void {
+    if (isAwaiting) return
+    isAwaiting = true
+    wait(heartbeatTimeout, dead)
+    ping()
   }
 
-  start(): void {
-    this.seen()
-    this.#look()
-  }
-
-  /** Asks now, since something may have happened. */
-  check(): void {
-    if (this.#isAwaiting) return
-    this.#isAwaiting = true
-    this.#wait(this.#settings.heartbeatTimeout, () => (this.#isAwaiting ? this.#events.dead() : this.#look()))
-    this.#events.ping()
-  }
-
-  stop(): void {
-    this.#stopTimer?.()
-  }
-
-  #look(): void {
-    const leftMs = this.#seenAt + this.#settings.heartbeat - this.#settings.clock.now()
-    if (leftMs <= 0) this.check()
-    else this.#wait(leftMs, () => this.#look())
-  }
-
-  #wait(ms: number, task: () => void): void {
-    this.stop()
-    this.#stopTimer = this.#settings.clock.after(ms, task)
+  return {
+    seen() {
+      isAwaiting = false
+      wait(heartbeat, check)
+    },
+    check,
+    stop: () => stop()
   }
 }

@@ -1,188 +1,208 @@
 import { ControlType } from '../protocol.js'
-import { Backoff } from './backoff.js'
-import { closeReason, wentWell } from './close-reason.js'
-import { Connection } from './connection.js'
-import type { ServerFrame } from './encoder.js'
-import { clientError, toldError, WsTicketError } from './error.js'
+import { AFTER_WELCOME, STOP } from './close-codes.js'
+import { openSocket } from './connection.js'
+import { clientError, naming, toldError, WsTicketError } from './error.js'
 import { type Fields, textOf } from './fields.js'
-import { Heartbeat } from './heartbeat.js'
+import type { ServerFrame } from './frame.js'
+import { watchHeartbeat } from './heartbeat.js'
 import type { ClientSettings } from './options.js'
-import { refreshSession } from './refresh.js'
 import type { Requests } from './requests.js'
-import type { Status } from './status.js'
-import { requestTicket } from './ticket.js'
+import type { ClientStatus } from './status.js'
+import { NO_TICKET, requestTicket } from './ticket.js'
 import { watchPage } from './wake.js'
 
-export interface LinkEvents {
-  /** The server has welcomed the client. */
-  opened(): void
-  event(frame: ServerFrame): void
-  /** For good. */
-  closed(reason: WsTicketError | undefined): void
+const UNOPENED = 'There was no WebSocket: is the server there, does the proxy pass Upgrade?'
+
+export interface Link {
+  status(): ClientStatus
+  /** Makes the next attempt soon. */
+  retry(): void
+  /** Ends it for good, with the reason where it was not the user's wish. */
+  close(reason?: WsTicketError): void
 }
 
-/** Keeps a connection: one attempt at a time, each with a ticket of its own, and after a loss the next. */
-export class Link {
-  readonly #settings: ClientSettings
-  readonly #requests: Requests
-  readonly #status: Status
-  readonly #events: LinkEvents
-  readonly #backoff: Backoff
-  readonly #heartbeat: Heartbeat
-  readonly #unwatchPage: () => void
+/**
+ * Keeps a connection: one attempt at a time, each with a ticket of its own, and after a loss the next.
+ *
+ * @param opened is called when the server has welcomed the client
+ * @param told is called with each event
+ */
+export function keepConnected(
+  settings: ClientSettings,
+  requests: Requests,
+  tell: (status: ClientStatus, reason: WsTicketError | undefined) => void,
+  opened: () => void,
+  told: (event: string, payload: unknown, topic: string | undefined) => void
+): Link {
+  const { clock, backoff, random, connectTimeout, heartbeatTimeout } = settings
+  let status: ClientStatus = 'connecting'
+  /** Of the client. */
+  const end = new AbortController()
   /** Of the present attempt and the connection that comes of it. */
-  #life = new AbortController()
-  #connection: Connection | undefined
-  #connectionId = ''
+  let life = end
+  let write: ((text: string) => void) | undefined
+  let connectionId = ''
   /** Of the attempt, the pause before the next, or the pause before the next refresh. */
-  #stopTimer: () => void = () => {}
+  let stopTimer = () => {}
+  /** Since a connection last went well. */
+  let failures = 0
   /** No attempt before that, even when woken. */
-  #notBefore = 0
+  let notBefore = 0
   /** Of the connection whose session is being extended. */
-  #refreshing: AbortSignal | undefined
+  let refreshing: AbortSignal | undefined
   /** What the server last asked to wait for. */
-  #retryAfter: number | undefined
+  let retryAfter: number | undefined
 
-  constructor(settings: ClientSettings, requests: Requests, status: Status, events: LinkEvents) {
-    this.#settings = settings
-    this.#requests = requests
-    this.#status = status
-    this.#events = events
-    this.#backoff = new Backoff(settings.backoff, settings.random)
-    this.#heartbeat = new Heartbeat(settings, {
-      ping: () => void requests.send(ControlType.ping, {}).catch(() => {}),
-      dead: () => this.#lost(clientError('DISCONNECTED'))
+  const heartbeat = watchHeartbeat(
+    settings,
+    () => void requests.send(ControlType.ping, {}).catch(() => {}),
+    () => lost(clientError('DISCONNECTED', `No answer within ${heartbeatTimeout} ms.`))
+  )
+
+  function connect(): void {
+    life = new AbortController()
+    retryAfter = undefined
+    after(connectTimeout, () => {
+      lost(clientError('TIMEOUT', `No connection within ${connectTimeout} ms. ${write ? UNOPENED : NO_TICKET}`))
     })
-    this.#unwatchPage = watchPage(
-      () => this.#woken(),
-      () => this.#doubt()
-    )
+    become('connecting')
+    void open(life.signal)
   }
 
-  connect(): void {
-    const life = new AbortController()
-    this.#life = life
-    this.#retryAfter = undefined
-    this.#after(this.#settings.connectTimeout, () => this.#lost(clientError('TIMEOUT')))
-    this.#status.set('connecting')
-    void this.#open(life.signal)
+  function close(reason?: WsTicketError): void {
+    if (status === 'closed') return
+    end.abort()
+    leave()
+    requests.close(reason)
+    become('closed', reason)
   }
 
-  /** Ends it for good, with the reason where it was not the user's wish. */
-  close(reason?: WsTicketError): void {
-    if (this.#status.value === 'closed') return
-    this.#leave()
-    this.#unwatchPage()
-    this.#requests.close(reason)
-    this.#status.set('closed', reason)
-    this.#events.closed(reason)
-  }
-
-  async #open(signal: AbortSignal): Promise<void> {
+  async function open(signal: AbortSignal): Promise<void> {
     try {
-      const { protocols } = await requestTicket(this.#settings, {}, signal)
+      const { protocols } = await requestTicket(settings, {}, signal)
       signal.throwIfAborted()
-      this.#connection = new Connection(this.#settings, protocols, {
-        received: (frame) => this.#received(frame),
-        closed: (code) => this.#closed(code),
-        failed: () => this.#status.value === 'connecting' && this.#closed(1006)
-      })
+      write = await naming('DISCONNECTED', UNOPENED, () => openSocket(settings, protocols, signal, received, closed))
     } catch (error) {
-      if (signal.aborted) return
-      this.#lost(error instanceof WsTicketError ? error : clientError('DISCONNECTED', { cause: error }))
+      if (!signal.aborted && error instanceof WsTicketError) lost(error)
     }
   }
 
-  #received(frame: ServerFrame): void {
-    const { type, id, payload } = frame
-    this.#heartbeat.seen()
-    if (type === ControlType.welcome) return this.#welcomed(payload)
-    if (type === ControlType.expiring) return this.#expiring(this.#life.signal)
-    if (type === ControlType.reply) return this.#requests.replied(id, payload)
-    if (type === ControlType.error) return this.#refused(id, toldError(payload))
-    this.#events.event(frame)
-  }
-
-  #welcomed(payload: unknown): void {
-    this.#stopTimer()
-    const { connection }: Fields = Object(payload)
-    this.#connectionId = textOf(connection)
-    this.#heartbeat.start()
-    this.#requests.connected((text) => this.#connection?.send(text))
-    this.#status.set('open')
-    this.#events.opened()
-    this.#requests.flush()
-  }
-
-  #refused(id: number | undefined, error: WsTicketError): void {
-    this.#retryAfter = error.retryAfter
-    this.#requests.refused(id, error)
+  function received({ type, id, payload, topic }: ServerFrame): void {
+    heartbeat.seen()
+    if (type === ControlType.welcome) welcomed(payload)
+    else if (type === ControlType.expiring) void refresh(life.signal)
+    else if (type === ControlType.reply) requests.replied(id, payload)
+    else if (type === ControlType.error) {
+      const error = toldError(payload)
+      retryAfter = error.retryAfter
+      requests.refused(id, error)
+    } else told(type, payload, topic)
   }
 
   /** A server may say so again and again. */
-  #expiring(signal: AbortSignal): void {
-    if (signal === this.#refreshing) return
-    this.#refreshing = signal
-    void this.#refresh(signal)
+  function welcomed(payload: unknown): void {
+    if (!write || status === 'open') return
+    stopTimer()
+    const { connection }: Fields = Object(payload)
+    connectionId = textOf(connection)
+    requests.connected(write)
+    become('open')
+    opened()
+    requests.flush()
   }
 
-  /** Before the session expires; again after a failure that may pass. */
-  async #refresh(signal: AbortSignal): Promise<void> {
+  /** Before the session expires, of which a server may tell again and again; again after a failure that may pass. */
+  async function refresh(signal: AbortSignal): Promise<void> {
+    if (signal === refreshing) return
+    refreshing = signal
     try {
-      await refreshSession(this.#settings, this.#requests, this.#connectionId, signal)
-      this.#refreshing = undefined
+      const { ticket } = await requestTicket(settings, { refresh: connectionId }, signal)
+      // the server may tell of the next end in one breath with its answer
+      refreshing = undefined
+      await requests.send(ControlType.refresh, { ticket }, { signal })
     } catch (error) {
       if (signal.aborted || !(error instanceof WsTicketError)) return
-      if (error.code === 'NO_USER') return this.close(error)
+      const { code, isFinal, retryAfter = 0 } = error
+      if (code === 'NO_USER') return close(error)
       // what else is refused for good the attempt that follows the end of the session will be told
-      if (!error.isFinal) this.#after(this.#backoff.next(error.retryAfter), () => void this.#refresh(signal))
+      if (isFinal) return
+      refreshing = signal
+      after(pause() + retryAfter, () => {
+        refreshing = undefined
+        void refresh(signal)
+      })
     }
   }
 
-  #closed(code: number): void {
-    if (this.#status.value === 'open' && wentWell(code)) this.#backoff.reset()
-    this.#lost(closeReason(code, this.#retryAfter))
+  function closed(code: number, reason?: unknown): void {
+    const isOpen = status === 'open'
+    if (isOpen && !AFTER_WELCOME.includes(code)) failures = 0
+    const message = isOpen || code !== 1006 ? `The connection was closed with ${code} '${textOf(reason)}'.` : UNOPENED
+    lost(
+      clientError('DISCONNECTED', message, {
+        closeCode: code,
+        // what the server last asked for
+        retryAfter: code === 4429 ? retryAfter : undefined,
+        isFinal: STOP.includes(code)
+      })
+    )
   }
 
   /** The attempt has failed, or the connection is gone: what comes next. */
-  #lost(reason: WsTicketError): void {
-    if (reason.isFinal) return this.close(reason)
-    this.#leave()
-    this.#requests.disconnected(reason)
-    this.#notBefore = this.#settings.clock.now() + (reason.retryAfter ?? 0)
-    this.#after(this.#backoff.next(reason.retryAfter), () => this.connect())
-    this.#status.set('waiting', reason)
+  function lost(reason: WsTicketError): void {
+    if (reason.isFinal) return close(reason)
+    leave()
+    requests.disconnected(reason)
+    notBefore = clock.now() + (reason.retryAfter ?? 0)
+    comeBack(pause())
+    become('waiting', reason)
   }
 
   /** Gives back whatever the attempt and its connection hold. */
-  #leave(): void {
-    this.#life.abort()
-    this.#stopTimer()
-    this.#heartbeat.stop()
-    this.#connection?.close()
-    this.#connection = undefined
+  function leave(): void {
+    life.abort()
+    stopTimer()
+    heartbeat.stop()
+    write = undefined
   }
 
-  #doubt(): void {
-    if (this.#status.value === 'open') this.#heartbeat.check()
+  function doubt(): void {
+    if (status === 'open') heartbeat.check()
   }
 
-  #woken(): void {
-    this.#doubt()
-    this.retry()
-  }
-
-  /** Makes the next attempt soon. */
-  retry(): void {
-    if (this.#status.value !== 'waiting') return
-    const { clock, backoff, random } = this.#settings
+  function retry(): void {
     // whole networks come back at one moment
-    const delayMs = Math.max(0, this.#notBefore - clock.now()) + random() * backoff.min
-    this.#after(delayMs, () => this.connect())
+    if (status === 'waiting') comeBack(random() * backoff.min)
   }
 
-  #after(delayMs: number, task: () => void): void {
-    this.#stopTimer()
-    this.#stopTimer = this.#settings.clock.after(delayMs, task)
+  /** Full jitter: a random part of a bound that doubles with each failure. */
+  function pause(): number {
+    return random() * Math.min(backoff.max, backoff.min * 2 ** failures++)
   }
+
+  /** What the server asks for is waited for first, so that all whom it told the same do not come back at once. */
+  function comeBack(pauseMs: number): void {
+    after(Math.max(0, notBefore - clock.now()) + pauseMs, connect)
+  }
+
+  function become(value: ClientStatus, reason?: WsTicketError): void {
+    status = value
+    tell(status, reason)
+  }
+
+  function after(delayMs: number, task: () => void): void {
+    stopTimer()
+    stopTimer = clock.after(delayMs, task)
+  }
+
+  watchPage(
+    end.signal,
+    () => {
+      doubt()
+      retry()
+    },
+    doubt
+  )
+  connect()
+  return { status: () => status, retry, close }
 }

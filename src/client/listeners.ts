@@ -1,33 +1,32 @@
-/** Functions that are told of something. One that throws keeps nobody else from being told. */
-export class Listeners<Values extends unknown[]> {
-  readonly #entries = new Set<{ readonly listener: (...values: Values) => void }>()
-  readonly #report: (error: unknown) => void
-
-  constructor(report: (error: unknown) => void) {
-    this.#report = report
-  }
-
+/** Functions that are told of something. */
+export interface Listeners<Values extends unknown[]> {
   /** Returns what takes it off again. */
-  add(listener: (...values: Values) => void): () => void {
-    // the same function may be there twice
-    const entry = { listener }
-    this.#entries.add(entry)
-    return () => {
-      this.#entries.delete(entry)
-    }
-  }
+  add(listener: (...values: Values) => void): () => void
+  /** One that throws keeps nobody else from being told. */
+  emit(...values: Values): void
+}
 
-  emit(...values: Values): void {
-    for (const { listener } of this.#entries) {
-      try {
-        listener(...values)
-      } catch (error) {
-        this.#report(error)
+/** @param report is told what they throw */
+export function listenersOf<Values extends unknown[]>(report: (error: unknown) => void): Listeners<Values> {
+  const entries = new Set<(...values: Values) => void>()
+  return {
+    add(listener) {
+      // the same function may be there twice
+      const entry = (...values: Values) => listener(...values)
+      entries.add(entry)
+      return () => {
+        entries.delete(entry)
+      }
+    },
+
+    emit(...values) {
+      for (const entry of entries) {
+        try {
+          entry(...values)
+        } catch (error) {
+          report(error)
+        }
       }
     }
-  }
-
-  clear(): void {
-    this.#entries.clear()
   }
 }

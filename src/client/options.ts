@@ -76,61 +76,63 @@ export interface ClientSettings extends Required<Omit<BaseOptions, 'url' | 'orig
   readonly backoff: BackoffSettings
 }
 
-/** @throws TypeError where the address is none, or there is no WebSocket */
-export function parseOptions({
-  url,
-  token,
-  onError = throwUncaught,
-  WebSocket = globalWebSocket(),
-  fetch = globalThis.fetch.bind(globalThis),
-  origin,
-  connectTimeout = 10_000,
-  timeout = 30_000,
-  queueLimit = 32,
-  backoff,
-  heartbeat = 30_000,
-  heartbeatTimeout = 10_000,
-  clock = systemClock,
-  random = Math.random
-}: BaseOptions): ClientSettings {
+/** `onOpen` is no setting; it is here so that its name is known. */
+type GivenOptions = BaseOptions & { readonly onOpen?: unknown }
+
+/** @throws TypeError where an option is not what it must be, or there is none of its name */
+export function parseOptions({ url, origin, clock = systemClock, backoff = {}, ...others }: GivenOptions): ClientSettings {
+  const functions = chosen('function', others, {
+    token: others.token,
+    onOpen() {},
+    onError: throwUncaught,
+    WebSocket: Reflect.get(globalThis, 'WebSocket'),
+    fetch: globalThis.fetch.bind(globalThis),
+    random: Math.random
+  })
+  const numbers = chosen('number from 0 on', others, {
+    connectTimeout: 10_000,
+    timeout: 30_000,
+    queueLimit: 32,
+    heartbeat: 30_000,
+    heartbeatTimeout: 10_000
+  })
+  for (const name in others) if (!(name in { ...functions, ...numbers })) throw new TypeError(`\`${name}\` is no option.`)
   return {
+    ...functions,
+    ...numbers,
     ...addresses(url),
-    token,
-    onError,
-    WebSocket,
-    fetch,
-    origin: origin === undefined ? {} : { origin },
-    connectTimeout,
-    timeout,
-    queueLimit,
-    backoff: { min: 1000, max: 30_000, ...backoff },
-    heartbeat,
-    heartbeatTimeout,
-    clock,
-    random
+    origin: origin ? { origin } : {},
+    backoff: chosen('number from 0 on', backoff, { min: 1000, max: 30_000 }),
+    clock
   }
 }
 
+/** The values, and what is given instead of them. The kind begins with what `typeof` says of each. */
+function chosen<T extends object>(kind: string, given: object, values: T): T {
+  for (const name in values) {
+    const value: unknown = Reflect.get(given, name) ?? values[name]
+    const needed = name === 'WebSocket' ? 'a class, as in the package ws' : `a ${kind}`
+    if (!kind.startsWith(typeof value) || Number(value) < 0 || Number.isNaN(value)) throw wrong(name, needed)
+    Object.assign(values, { [name]: value })
+  }
+  return values
+}
+
+function wrong(name: string, needed: string): TypeError {
+  return new TypeError(`\`${name}\` must be ${needed}.`)
+}
+
 function addresses(url: string): { socketUrl: string; ticketUrl: string } {
-  // where there is a page, its address
-  const base: string | undefined = Reflect.get(globalThis, 'location')?.href
-  const socket = new URL(url, base)
-  socket.protocol = socket.protocol.replace('http', 'ws')
-  socket.hash = ''
-  const ticket = new URL(socket)
-  ticket.protocol = socket.protocol.replace('ws', 'http')
-  ticket.pathname = `${socket.pathname.replace(/\/$/, '')}/ticket`
-  return { socketUrl: socket.href, ticketUrl: ticket.href }
-}
-
-function globalWebSocket(): WebSocketClass {
-  const found: unknown = Reflect.get(globalThis, 'WebSocket')
-  if (isClass(found)) return found
-  throw new TypeError('There is no WebSocket; give that of the package ws.')
-}
-
-function isClass(value: unknown): value is WebSocketClass {
-  return typeof value === 'function'
+  try {
+    // where there is a page, its address is the base
+    const { href } = new URL(url, Reflect.get(globalThis, 'location')?.href)
+    const socketUrl = href.replace(/^http/, 'ws').replace(/#.*/, '')
+    const ticketUrl = socketUrl.replace('ws', 'http').replace(/\/?(\?|$)/, '/ticket$1')
+    if (url && /^wss?:/.test(socketUrl)) return { socketUrl, ticketUrl }
+  } catch {
+    // it is told below
+  }
+  throw wrong('url', 'an http or ws address, or a path on a page')
 }
 
 function throwUncaught(error: unknown): void {

@@ -1,5 +1,4 @@
 import type { ClientClock } from './clock.js'
-import { encodeMessage } from './encoder.js'
 import { type ClientErrorCode, clientError, type WsTicketError } from './error.js'
 
 /** How one message is sent. */
@@ -19,135 +18,140 @@ export interface RequestSettings {
 }
 
 interface Request {
-  readonly text: string
-  readonly repeat: boolean
-  /** Waits it for a connection, or for its answer? */
-  isQueued: boolean
-  mayHaveExecuted: boolean
+  /** Puts it on the wire where it waits for that, and there is a connection. */
+  transmit(): void
+  /** The connection is gone: it waits for the next one where it may be repeated, and fails elsewhere where it was on the wire. */
+  lost(reason: WsTicketError): void
+  fail(code: ClientErrorCode, message: string, cause: unknown): void
+  /** Takes it off, and ends watching time and signal. */
+  release(): void
   resolve(reply: unknown): void
   reject(error: WsTicketError): void
-  /** Ends watching time and signal. */
-  readonly release: () => void
 }
 
 /** Messages that are not answered yet: those that wait for a connection, in their order, and those that are on the wire. */
-export class Requests {
-  readonly #settings: RequestSettings
-  readonly #requests = new Map<number, Request>()
-  /** What this connection has yet to answer, also where nobody waits any more. */
-  readonly #unanswered = new Set<number>()
-  readonly #refusals: WsTicketError[] = []
-  #lastId = 0
-  #write: ((text: string) => void) | undefined
-  #closed: WsTicketError | undefined
-
-  constructor(settings: RequestSettings) {
-    this.#settings = settings
-  }
-
+export interface Requests {
   /** Resolves with the reply; rejects with a {@link WsTicketError}, or a TypeError for a payload that is no JSON. */
-  send(type: string, payload: unknown, options: SendOptions = {}): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      this.#check(options.signal)
-      const id = ++this.#lastId
-      const text = encodeMessage(type, id, payload)
-      const release = this.#limit(options, (code, cause) => this.#fail(id, request, code, cause))
-      const request = { text, repeat: options.repeat ?? false, isQueued: true, mayHaveExecuted: false, resolve, reject, release }
-      this.#requests.set(id, request)
-      this.#transmit(id, request)
-    })
-  }
-
+  send(type: string, payload: unknown, options?: SendOptions): Promise<unknown>
   /** There is a connection. What waits is sent by {@link flush}, after what is sent until then. */
-  connected(write: (text: string) => void): void {
-    this.#write = write
-  }
-
-  flush(): void {
-    for (const [id, request] of this.#requests) if (request.isQueued) this.#transmit(id, request)
-  }
-
+  connected(write: (text: string) => void): void
+  flush(): void
   /** Does the server owe an answer? */
-  get isWaiting(): boolean {
-    return this.#unanswered.size > 0
-  }
-
-  /** A reply without an id answers nothing; ids begin with 1. */
-  replied(id = 0, reply: unknown): void {
-    this.#take(id)?.resolve(reply)
-    this.#refuseRest()
-  }
-
+  readonly isWaiting: boolean
+  /** A reply without an id answers nothing. */
+  replied(id: number | undefined, reply: unknown): void
   /** An error without an id is the answer to some message that was refused unread. */
-  refused(id: number | undefined, error: WsTicketError): void {
-    if (id === undefined) this.#refusals.push(error)
-    else this.#take(id)?.reject(error)
-    this.#refuseRest()
-  }
-
+  refused(id: number | undefined, error: WsTicketError): void
   /** The connection is gone: what was on the wire waits for the next one where it may be repeated, and fails elsewhere. */
-  disconnected(error: WsTicketError): void {
-    this.#write = undefined
-    this.#unanswered.clear()
-    this.#refusals.length = 0
-    for (const [id, request] of this.#requests) {
-      if (request.repeat) request.isQueued = true
-      if (!request.isQueued) this.#fail(id, request, 'DISCONNECTED', error)
-    }
-  }
-
+  disconnected(reason: WsTicketError): void
   /** There will be no connection any more. */
-  close(cause?: WsTicketError): void {
-    this.#closed = clientError('CLIENT_CLOSED', { cause })
-    for (const [id, request] of this.#requests) this.#fail(id, request, 'CLIENT_CLOSED', cause)
-  }
+  close(reason?: WsTicketError): void
+}
 
-  #check(signal: AbortSignal | undefined): void {
-    if (this.#closed) throw this.#closed
-    if (signal?.aborted) throw clientError('ABORTED', { cause: signal.reason })
-    if (this.#write || this.#requests.size < this.#settings.queueLimit) return
-    throw clientError('QUEUE_FULL')
-  }
-
-  /** Watches time and signal; answers what ends that. */
-  #limit({ signal, timeout = this.#settings.timeout }: SendOptions, fail: (code: ClientErrorCode, cause?: unknown) => void): () => void {
-    const stopTimer = this.#settings.clock.after(timeout, () => fail('TIMEOUT'))
-    const abort = () => fail('ABORTED', signal?.reason)
-    signal?.addEventListener('abort', abort)
-    return () => {
-      stopTimer()
-      signal?.removeEventListener('abort', abort)
-    }
-  }
-
-  #transmit(id: number, request: Request): void {
-    if (!this.#write) return
-    request.isQueued = false
-    request.mayHaveExecuted = true
-    this.#unanswered.add(id)
-    this.#write(request.text)
-  }
-
-  #fail(id: number, request: Request, code: ClientErrorCode, cause?: unknown): void {
-    this.#requests.delete(id)
-    request.release()
-    request.reject(clientError(code, { cause, mayHaveExecuted: request.mayHaveExecuted }))
-  }
+export function keepRequests(settings: RequestSettings): Requests {
+  const requests = new Map<number, Request>()
+  /** What this connection has yet to answer, also where nobody waits any more. */
+  const unanswered = new Set<number>()
+  let refusals: WsTicketError[] = []
+  let lastId = 0
+  let write: ((text: string) => void) | undefined
+  let closed = ''
+  /** Why there is no connection, as far as it is known. */
+  let failure: WsTicketError | undefined
 
   /** The message that is answered; none where it was given up before. */
-  #take(id: number): Request | undefined {
-    const request = this.#requests.get(id)
-    this.#requests.delete(id)
-    this.#unanswered.delete(id)
+  function take(id: number): Request | undefined {
+    const request = requests.get(id)
+    unanswered.delete(id)
     request?.release()
     return request
   }
 
   /** When as many messages are unanswered as were refused without an id, it is they that were. */
-  #refuseRest(): void {
-    if (this.#refusals.length < this.#unanswered.size) return
-    const [error] = this.#refusals.splice(0)
-    if (!error) return
-    for (const id of [...this.#unanswered]) this.#take(id)?.reject(error)
+  function refuseRest(): void {
+    const [error] = refusals
+    if (!error || refusals.length < unanswered.size) return
+    refusals = []
+    for (const id of [...unanswered]) take(id)?.reject(error)
+  }
+
+  return {
+    send: (type, payload, { signal, timeout = settings.timeout, repeat = false } = {}) =>
+      new Promise((resolve, reject) => {
+        const id = ++lastId
+        const text = JSON.stringify({ type, id, payload })
+        let isQueued = true
+        let mayHaveExecuted = false
+        const release = () => {
+          requests.delete(id)
+          stopTimer()
+          signal?.removeEventListener('abort', abort)
+        }
+        const fail = (code: ClientErrorCode, message: string, cause: unknown) => {
+          release()
+          reject(clientError(code, message, { cause, mayHaveExecuted }))
+        }
+        const transmit = () => {
+          if (!write || !isQueued) return
+          isQueued = false
+          mayHaveExecuted = true
+          unanswered.add(id)
+          write(text)
+        }
+        const lost = (reason: WsTicketError) => {
+          isQueued ||= repeat
+          if (!isQueued) fail('DISCONNECTED', 'The connection was lost.', reason)
+        }
+        const abort = () => fail('ABORTED', 'It was aborted.', signal?.reason)
+        const stopTimer = settings.clock.after(timeout, () =>
+          fail('TIMEOUT', `${write ? 'No answer' : 'No connection'} within ${timeout} ms.`, failure)
+        )
+        signal?.addEventListener('abort', abort)
+        if (closed) return fail('CLIENT_CLOSED', closed, failure)
+        if (signal?.aborted) return abort()
+        if (!write && requests.size >= settings.queueLimit)
+          return fail('QUEUE_FULL', `${settings.queueLimit} messages wait for a connection already.`, failure)
+        requests.set(id, { transmit, lost, fail, release, resolve, reject })
+        transmit()
+      }),
+
+    connected(newWrite) {
+      write = newWrite
+      failure = undefined
+    },
+
+    flush() {
+      for (const [, request] of requests) request.transmit()
+    },
+
+    get isWaiting() {
+      return unanswered.size > 0
+    },
+
+    // ids begin with 1
+    replied(id = 0, reply) {
+      take(id)?.resolve(reply)
+      refuseRest()
+    },
+
+    refused(id, error) {
+      if (id === undefined) refusals.push(error)
+      else take(id)?.reject(error)
+      refuseRest()
+    },
+
+    disconnected(reason) {
+      write = undefined
+      failure = reason
+      unanswered.clear()
+      refusals = []
+      for (const [, request] of requests) request.lost(reason)
+    },
+
+    close(reason = failure) {
+      failure = reason
+      closed = `The client was closed ${write ? 'with' : 'without'} a connection.`
+      for (const [, request] of requests) request.fail('CLIENT_CLOSED', closed, failure)
+    }
   }
 }

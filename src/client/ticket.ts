@@ -1,4 +1,4 @@
-import { type ClientErrorCode, clientError, WsTicketError } from './error.js'
+import { type ClientErrorCode, clientError, naming, WsTicketError } from './error.js'
 import { type Fields, textOf, waitOf } from './fields.js'
 import type { ClientSettings, TicketResponse } from './options.js'
 
@@ -11,24 +11,29 @@ export interface Ticket {
 /** Refusals that may be over later, besides those of a failing server. */
 const TEMPORARY = [408, 409, 425, 429]
 
+/** What is wrong where there is neither a ticket nor a refusal. */
+export const NO_TICKET = 'There was no ticket: is the server there, does `token` answer, does CORS pass?'
+
+/** What a header can carry; anything else would be repeated in the error of some `fetch`. */
+const SENDABLE = /^[!-~]+$/
+
 /**
  * Asks for a ticket; when the token is refused, once more with a new one. Rejects with a {@link WsTicketError}.
  *
  * @param body `{}` for a connection, `{ refresh: id }` to extend the session of one
  */
-export async function requestTicket(settings: ClientSettings, body: object, signal: AbortSignal): Promise<Ticket> {
-  try {
+export function requestTicket(settings: ClientSettings, body: object, signal: AbortSignal): Promise<Ticket> {
+  return naming('TICKET_FAILED', NO_TICKET, async () => {
     const first = await post(settings, body, signal, false)
     return await readTicket(first.status === 401 ? await post(settings, body, signal, true) : first)
-  } catch (cause) {
-    throw cause instanceof WsTicketError ? cause : clientError('TICKET_FAILED', { cause })
-  }
+  })
 }
 
 async function post(settings: ClientSettings, body: object, signal: AbortSignal, refused: boolean): Promise<TicketResponse> {
   const token = await settings.token({ refused })
   signal.throwIfAborted()
-  if (!token) throw clientError('NO_USER', { isFinal: true })
+  if (!token) throw clientError('NO_USER', '`token` answered that there is no user.', { isFinal: true })
+  if (!SENDABLE.test(token)) throw clientError('TICKET_FAILED', '`token` must answer a JWT, or null.')
   return await settings.fetch(settings.ticketUrl, {
     method: 'POST',
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...settings.origin },
@@ -48,15 +53,11 @@ export async function refusal(response: TicketResponse, unnamed: ClientErrorCode
   const { status, headers } = response
   // a proxy does not answer in JSON
   const { code, message }: Fields = Object(await response.json().catch(() => undefined))
+  // a number of seconds or a date (RFC 9110, section 10.2.3)
+  const after = String(headers.get('retry-after'))
   return new WsTicketError(textOf(code, unnamed), textOf(message, `Refused with ${status}.`), {
     statusCode: status,
-    retryAfter: retryAfterMs(headers.get('retry-after')),
+    retryAfter: waitOf(Number(after) * 1000 || Date.parse(after) - Date.now()),
     isFinal: status < 500 && !TEMPORARY.includes(status)
   })
-}
-
-/** `Retry-After` is a number of seconds or a date (RFC 9110, section 10.2.3). */
-function retryAfterMs(header: string | null): number | undefined {
-  if (!header) return undefined
-  return waitOf(Number(header) * 1000 || Date.parse(header) - Date.now())
 }

@@ -1,5 +1,5 @@
-import type { ServerFrame } from '../client/encoder.js'
 import { WsTicketError } from '../client/error.js'
+import type { ServerFrame } from '../client/frame.js'
 
 /** How a connection was closed (RFC 6455, section 7.1). */
 export interface Closed {

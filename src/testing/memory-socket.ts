@@ -26,7 +26,7 @@ export function openMemorySocket(server: EventEmitter, { path, protocols, header
 export function untilOpen(socket: WebSocket): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.once('open', resolve)
-    socket.once('error', (cause) => reject(clientError('DISCONNECTED', { cause })))
+    socket.once('error', (cause) => reject(clientError('DISCONNECTED', 'There was no WebSocket.', { cause })))
     socket.once('unexpected-response', (request, answer) => {
       void readResponse(answer)
         .then((response) => refusal(response, 'DISCONNECTED'))

@@ -1,8 +1,8 @@
 import type { WebSocket } from 'ws'
 import { systemClock } from '../client/clock.js'
-import { decodeFrame, type ServerFrame } from '../client/encoder.js'
 import { clientError, toldError, WsTicketError } from '../client/error.js'
-import { Requests } from '../client/requests.js'
+import { decodeFrame, type ServerFrame } from '../client/frame.js'
+import { keepRequests, type Requests } from '../client/requests.js'
 import type { Contract, MessagePayload, MessageReply, MessageType } from '../contract.js'
 import type { ErrorCode } from '../errors.js'
 import { CloseCode, ControlType } from '../protocol.js'
@@ -89,7 +89,7 @@ export class LiveTestConnection implements UntypedConnection {
   constructor(socket: WebSocket, parts: ConnectionParts) {
     this.socket = socket
     this.#parts = parts
-    this.#requests = new Requests({ clock: systemClock, timeout: parts.timeout, queueLimit: 0 })
+    this.#requests = keepRequests({ clock: systemClock, timeout: parts.timeout, queueLimit: 0 })
     this.#requests.connected((text) => socket.send(text))
     socket.on('message', (data) => this.#received(decodeFrame(data)))
     // a close follows, and says as much
@@ -174,6 +174,6 @@ export class LiveTestConnection implements UntypedConnection {
 
   #ended(closed: Closed): void {
     this.#inbox.close(closed)
-    this.#requests.disconnected(clientError('DISCONNECTED'))
+    this.#requests.disconnected(clientError('DISCONNECTED', 'The connection was closed.'))
   }
 }

@@ -198,5 +198,8 @@ t.test('where there is no WebSocket it is said what to do', async (t) => {
   const { WebSocket } = globalThis
   Reflect.deleteProperty(globalThis, 'WebSocket')
   t.teardown(() => Reflect.set(globalThis, 'WebSocket', WebSocket))
-  t.throws(() => createClient({ url: 'http://x', token: () => null }), { name: 'TypeError', message: /give that of the package ws/ })
+  t.throws(() => createClient({ url: 'http://x', token: () => null }), {
+    name: 'TypeError',
+    message: /`WebSocket` must be a class, as in the package ws/
+  })
 })

@@ -5,6 +5,9 @@ import { portOf } from '../fixtures/client.js'
 import { becomes, ClientWorld, type TestClient } from '../fixtures/client-world.js'
 import { until } from '../fixtures/until.js'
 
+const NO_TICKET = 'There was no ticket: is the server there, does `token` answer, does CORS pass?'
+const NO_WEBSOCKET = 'There was no WebSocket: is the server there, does the proxy pass Upgrade?'
+
 /** Closes the connection with this code from the server's side, and waits for what the client makes of it. */
 async function closedWith(world: ClientWorld, client: TestClient, code: number): Promise<void> {
   const [connection] = world.route.connections()
@@ -116,7 +119,7 @@ t.test('an attempt that takes too long is given up, whatever it waits for', asyn
   await until(() => signals.length === 1)
   world.clock.advance(10_000)
   t.equal(client.status, 'waiting')
-  t.match(world.reasons.at(-1), { code: 'TIMEOUT' })
+  t.match(world.reasons.at(-1), { code: 'TIMEOUT', message: `No connection within 10000 ms. ${NO_TICKET}` })
   t.match(signals, [{ aborted: true }])
 })
 
@@ -136,6 +139,7 @@ t.test('a server that is away, and one that welcomes nobody, is tried again', as
   await until(() => world.sockets.length === 1)
   world.clock.advance(10_000)
   t.equal(client.status, 'waiting')
+  t.match(world.reasons.at(-1), { code: 'TIMEOUT', message: `No connection within 10000 ms. ${NO_WEBSOCKET}` })
   await until(() => world.sockets[0]?.readyState === 3)
   client.close()
 
@@ -153,7 +157,7 @@ t.test('a WebSocket that can not be made is an attempt that failed', async (t) =
   }
   const client = world.client({ WebSocket: Refused })
   await becomes(client, 'waiting')
-  t.match(world.reasons.at(-1), { code: 'DISCONNECTED', cause: SyntaxError })
+  t.match(world.reasons.at(-1), { code: 'DISCONNECTED', message: NO_WEBSOCKET, cause: SyntaxError })
 })
 
 t.test('a WebSocket that tells of no end where it could not be opened, as on Node 22, is not waited for', async (t) => {
@@ -170,7 +174,7 @@ t.test('a WebSocket that tells of no end where it could not be opened, as on Nod
   }
   const client = world.client({ WebSocket: Mute })
   await becomes(client, 'waiting')
-  t.match(world.reasons.at(-1), { code: 'DISCONNECTED', closeCode: 1006 })
+  t.match(world.reasons.at(-1), { code: 'DISCONNECTED', message: NO_WEBSOCKET, closeCode: 1006 })
 })
 
 t.test('an error on an open connection says nothing that its end does not', async (t) => {
@@ -179,6 +183,84 @@ t.test('an error on an open connection says nothing that its end does not', asyn
   world.lastSocket.emit('error', new Error('something'))
   t.equal(client.status, 'open')
   t.same(await client.send('echo', { text: 'x' }), { text: 'x' })
+})
+
+t.test('a server that welcomes a client again and again is greeted once', async (t) => {
+  const world = await ClientWorld.start(t)
+  let greetings = 0
+  const client = await world.openClient({ onOpen: () => greetings++ })
+  await client.send('echo', { text: 'x' })
+  world.clock.advance(10_000)
+  for (let i = 0; i < 3; i++) tell(world, '{"type":"$welcome","payload":{"connection":"x"}}')
+  t.same(await client.send('echo', { text: 'x' }), { text: 'x' })
+  t.equal(greetings, 1)
+  t.same(world.statuses, ['open'])
+})
+
+t.test('what is said of a connection that was closed has the code and the reason', async (t) => {
+  const world = await ClientWorld.start(t)
+  const client = await world.openClient()
+  const answer = client.send('hold', { text: 'x' }).catch((error: unknown) => error)
+  await until(() => world.handled.length === 1)
+  world.route.connections()[0]?.close(4500, 'for a reason')
+  await until(() => client.status !== 'open')
+  const said = "The connection was closed with 4500 'for a reason'."
+  t.match(await answer, { code: 'DISCONNECTED', message: `The connection was lost. ${said}`, cause: { message: said, closeCode: 4500 } })
+  await world.release()
+})
+
+t.test('who waits in vain for a connection is told what the last attempt failed with', async (t) => {
+  const world = await ClientWorld.start(t)
+  // a proxy that passes no Upgrade: the server gets a GET
+  const blind = createServer((request, response) => {
+    response.writeHead(request.method === 'POST' ? 201 : 426).end('{"protocols":["fastify-ws-ticket.v1"]}')
+  }).listen(0, '127.0.0.1')
+  t.teardown(() => {
+    blind.closeAllConnections()
+    blind.close()
+  })
+  await until(() => blind.listening)
+  const address = blind.address()
+  const client = world.client({
+    url: `http://127.0.0.1:${Object(address).port}/chat`,
+    queueLimit: 2,
+    backoff: { min: 100_000, max: 100_000 }
+  })
+  const waiting = [client.send('echo', { text: '1' }, { timeout: 40_000 }), client.send('echo', { text: '2' }, { timeout: 90_000 })]
+  const outcomes = Promise.allSettled(waiting)
+  await becomes(client, 'waiting')
+  const cause = { code: 'DISCONNECTED', message: NO_WEBSOCKET, closeCode: 1006 }
+  await t.rejects(client.send('echo', { text: '3' }), {
+    code: 'QUEUE_FULL',
+    message: `2 messages wait for a connection already. ${NO_WEBSOCKET}`,
+    cause
+  })
+  world.clock.advance(40_000)
+  client.close()
+  const [late, closed] = await outcomes
+  t.match(late, { reason: { code: 'TIMEOUT', message: `No connection within 40000 ms. ${NO_WEBSOCKET}`, mayHaveExecuted: false, cause } })
+  const gone = { code: 'CLIENT_CLOSED', message: `The client was closed without a connection. ${NO_WEBSOCKET}`, cause }
+  t.match(closed, { reason: { ...gone, mayHaveExecuted: false } })
+  await t.rejects(client.send('echo', { text: '4' }), gone)
+})
+
+t.test('a connection that came after failures leaves nothing of them to be told', async (t) => {
+  const world = await ClientWorld.start(t)
+  const client = await world.openClient()
+  world.lastSocket.terminate()
+  await becomes(client, 'waiting')
+  world.clock.advance(500)
+  await becomes(client, 'open')
+  const late = client.send('hold', { text: 'x' }, { timeout: 100 }).catch((error: unknown) => error)
+  await until(() => world.handled.length === 1)
+  world.clock.advance(100)
+  t.match(await late, { code: 'TIMEOUT', message: 'No answer within 100 ms.', cause: undefined })
+  await world.release()
+  const closed = client.send('hold', { text: 'y' }).catch((error: unknown) => error)
+  await until(() => world.handled.length === 2)
+  client.close()
+  t.match(await closed, { code: 'CLIENT_CLOSED', message: 'The client was closed with a connection.', cause: undefined })
+  await world.release()
 })
 
 t.test('frames that are none of the protocol are passed over', async (t) => {
@@ -267,7 +349,7 @@ t.test('a connection on which nothing comes any more is noticed', async (t) => {
   t.same(world.clock.delays, [10_000, 30_000], 'it asks')
   world.clock.advance(10_000)
   t.equal(client.status, 'waiting')
-  t.match(world.reasons.at(-1), { code: 'DISCONNECTED', isFinal: false })
+  t.match(world.reasons.at(-1), { code: 'DISCONNECTED', message: 'No answer within 10000 ms.', isFinal: false })
   t.ok(connection)
 })
 

@@ -32,6 +32,46 @@ t.test('the defaults are those that are documented, also for options that are un
   })
 })
 
+/** The message with which options are refused. */
+function refusalOf(options: object): string {
+  try {
+    const settings = parseOptions(Object.assign({ url: 'https://a.example/chat', token: () => null, WebSocket: Socket }, options))
+    return `taken: ${settings.socketUrl}`
+  } catch (error) {
+    return String(error)
+  }
+}
+
+t.test('an option that is not what it must be is refused by its name', async (t) => {
+  const url = 'TypeError: `url` must be an http or ws address, or a path on a page.'
+  for (const wrong of [undefined, null, '', '/chat', 'localhost:3000/chat', 'ftp://a.example', 'file:///chat', 'wss://', {}]) {
+    t.equal(refusalOf({ url: wrong }), url, String(wrong))
+  }
+  for (const name of ['token', 'onOpen', 'onError', 'fetch', 'random']) {
+    t.equal(refusalOf({ [name]: 'x' }), `TypeError: \`${name}\` must be a function.`)
+  }
+  t.equal(refusalOf({ token: undefined }), 'TypeError: `token` must be a function.')
+  t.equal(refusalOf({ WebSocket: { default: Socket } }), 'TypeError: `WebSocket` must be a class, as in the package ws.')
+  for (const name of ['connectTimeout', 'timeout', 'queueLimit', 'heartbeat', 'heartbeatTimeout']) {
+    for (const wrong of [-1, Number.NaN, '10', true]) {
+      t.equal(refusalOf({ [name]: wrong }), `TypeError: \`${name}\` must be a number from 0 on.`, String(wrong))
+    }
+  }
+  t.equal(refusalOf({ backoff: { min: '1s' } }), 'TypeError: `min` must be a number from 0 on.')
+  t.equal(refusalOf({ tokens: 'x' }), 'TypeError: `tokens` is no option.')
+})
+
+t.test('what a refusal says of an option is its name and not its value, which may be a secret', async (t) => {
+  t.notMatch(refusalOf({ token: 'eyJhbGciOiJIUzI1NiJ9.e30.x' }), /eyJ/)
+})
+
+t.test('null is the default, and no bound on a time is Infinity', async (t) => {
+  t.equal(
+    refusalOf({ timeout: null, backoff: { max: null }, heartbeat: Number.POSITIVE_INFINITY, queueLimit: 0 }),
+    'taken: wss://a.example/chat'
+  )
+})
+
 t.test('what a listener throws is by default thrown where nobody catches it', async (t) => {
   const { queueMicrotask } = globalThis
   const tasks: (() => void)[] = []

@@ -83,6 +83,19 @@ t.test('there is one refresh at a time, however often the server says that the s
   t.equal(tokens, 3)
 })
 
+t.test('an end that is told in one breath with the answer to a refresh is not passed over', async (t) => {
+  const { world, clock } = await startSession(t)
+  const socket = world.lastSocket
+  const send = socket.send.bind(socket)
+  socket.send = (text: string) => {
+    socket.send = send
+    const { id } = JSON.parse(text)
+    for (const frame of [{ type: '$reply', id }, { type: '$expiring' }]) socket.emit('message', Buffer.from(JSON.stringify(frame)), false)
+  }
+  clock.advance(30_000)
+  await until(() => world.ticketBodies.length === 3)
+})
+
 t.test('a refresh that is refused for good leaves it to the attempt after the session', async (t) => {
   let user = 'ann'
   const { world, client, clock, connection } = await startSession(t, { token: () => user })

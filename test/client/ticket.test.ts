@@ -1,14 +1,19 @@
+import { inspect } from 'node:util'
 import t from 'tap'
+import WebSocket from 'ws'
+import type { WsTicketError } from '../../src/client/index.js'
 import { ORIGIN } from '../fixtures/app.js'
 import { becomes, ClientWorld } from '../fixtures/client-world.js'
 import { until } from '../fixtures/until.js'
+
+const NO_TICKET = 'There was no ticket: is the server there, does `token` answer, does CORS pass?'
 
 t.test('no user: it stops and asks for nothing', async (t) => {
   for (const nobody of [null, undefined, '']) {
     const world = await ClientWorld.start(t)
     const client = world.client({ token: () => nobody })
     await becomes(client, 'closed')
-    t.match(world.reasons, [{ code: 'NO_USER', isFinal: true }])
+    t.match(world.reasons, [{ code: 'NO_USER', message: '`token` answered that there is no user.', isFinal: true }])
     t.same(world.ticketBodies, [])
   }
 })
@@ -82,7 +87,78 @@ t.test('an answer that is no ticket is a failure that may pass', async (t) => {
     await becomes(client, 'waiting')
     client.close()
   }
-  t.match(world.reasons.at(0), { code: 'TICKET_FAILED', cause: SyntaxError, isFinal: false })
+  t.match(world.reasons.at(0), { code: 'TICKET_FAILED', message: NO_TICKET, cause: SyntaxError, isFinal: false })
+})
+
+t.test('a token that no header can carry is told without it, and asked for again later', async (t) => {
+  const world = await ClientWorld.start(t)
+  for (const token of ['two words', 'eyJ.line\n', 'é', Object({ token: 'eyJ' })]) {
+    const client = world.client({ token: () => token })
+    await becomes(client, 'waiting')
+    const reason = world.reasons.at(-1)
+    t.match(reason, { code: 'TICKET_FAILED', message: '`token` must answer a JWT, or null.', cause: undefined, isFinal: false })
+    t.notMatch(inspect(reason, { depth: null }), /eyJ/)
+    client.close()
+  }
+  t.same(world.ticketBodies, [])
+})
+
+t.test('a server that is away, and a token that can not be had, are told with what was thrown', async (t) => {
+  const world = await ClientWorld.start(t)
+  const away = new TypeError('fetch failed')
+  for (const options of [{ fetch: () => Promise.reject(away) }, { token: () => Promise.reject(away) }]) {
+    const client = world.client(options)
+    await becomes(client, 'waiting')
+    t.match(world.reasons.at(-1), { code: 'TICKET_FAILED', message: NO_TICKET, isFinal: false })
+    t.equal(world.reasons.at(-1)?.cause, away)
+    client.close()
+  }
+})
+
+t.test('C9 neither ticket nor token is in what a client says of a failure, its causes included', async (t) => {
+  const world = await ClientWorld.start(t)
+  const secrets: string[] = []
+  let issued = 0
+  const token = () => {
+    const jwt = world.app.jwt.sign({ sub: 'ann', nr: secrets.length })
+    secrets.push(jwt, jwt.slice(jwt.lastIndexOf('.') + 1))
+    return jwt
+  }
+  const watched: typeof globalThis.fetch = async (url, init) => {
+    const response = await fetch(url, init)
+    const { ticket } = Object(await response.clone().json())
+    if (ticket) secrets.push(ticket)
+    if (ticket) issued++
+    return response
+  }
+  class Broken extends WebSocket {
+    constructor(url: string, protocols: string[]) {
+      super(`${url}/nothing`, protocols)
+    }
+  }
+  const told: WsTicketError[] = []
+  for (const options of [{}, { WebSocket: Broken }, { token: () => `${token()}x` }, { token: () => `${token()}\n` }]) {
+    const client = world.client({ token, fetch: watched, ...options })
+    client.onStatus((_status, reason) => reason && told.push(reason))
+    await until(() => client.status !== 'connecting')
+    const answers = [1, 30_000].map((timeout) =>
+      client.send('note', { text: 'x'.repeat(101) }, { timeout }).catch((error) => told.push(error))
+    )
+    world.clock.advance(1)
+    for (const connection of world.route.connections()) connection.close(4409, 'replayed')
+    await until(() => client.status !== 'open')
+    client.close()
+    await Promise.all(answers)
+  }
+  t.ok(issued >= 2)
+  const codes = new Set(told.map(({ code }) => code))
+  const expected = ['CLIENT_CLOSED', 'DISCONNECTED', 'FST_WS_TICKET_UNAUTHENTICATED', 'TICKET_FAILED', 'TIMEOUT']
+  t.same(
+    expected.filter((code) => !codes.has(code)),
+    []
+  )
+  const text = inspect(told, { depth: null, showHidden: true })
+  for (const secret of secrets) t.notOk(text.includes(secret))
 })
 
 t.test('the address may be that of the WebSocket or of the page, or a path on it; the query stays', async (t) => {

@@ -342,6 +342,7 @@ try {
   await chatClient.send('chat.leave', { room: 'x' })
 } catch (error) {
   if (error instanceof WsTicketError && error.code === 'QUEUE_FULL') isExactly<boolean>()(error.mayHaveExecuted)
+  if (error instanceof WsTicketError && error.code === 'TIMEOUT') isExactly<unknown>()(error.cause)
 }
 
 /** The WebSocket of browsers, as TypeScript's own declarations have it, in short. */

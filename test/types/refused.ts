@@ -131,6 +131,8 @@ app.wsTicket.asyncapi().info.title = 'Chat' // error TS2540
 const client = createClient<typeof chat>({ url: '/chat', token: () => 'x' })
 createClient<typeof chat>({ url: '/chat' }) // error TS2741
 createClient<typeof chat>({ url: '/chat', token: () => 1 }) // error TS2322
+createClient<typeof chat>({ url: '/chat', token: 'x' }) // error TS2322
+createClient<typeof chat>({ url: '/chat', token: () => 'x', timeout: '10s' }) // error TS2322
 createClient<typeof chat>({ url: '/chat', token: () => 'x', retries: 1 }) // error TS2353
 client.send('shout', { text: 'x' }) // error TS2345
 client.send('say', { txet: 'x' }) // error TS2353

@@ -6,11 +6,6 @@ export interface ServerFrame {
   readonly payload?: unknown
 }
 
-/** @throws TypeError for a payload that is no JSON */
-export function encodeMessage(type: string, id: number, payload: unknown): string {
-  return JSON.stringify({ type, id, payload })
-}
-
 /** Undefined for what is no frame of ours; it is passed over. */
 export function decodeFrame(data: unknown): ServerFrame | undefined {
   try {
