@@ -109,7 +109,8 @@ t.test('a server that is away, and a token that can not be had, are told with wh
   for (const options of [{ fetch: () => Promise.reject(away) }, { token: () => Promise.reject(away) }]) {
     const client = world.client(options)
     await becomes(client, 'waiting')
-    t.match(world.reasons.at(-1), { code: 'TICKET_FAILED', message: NO_TICKET, isFinal: false })
+    t.match(world.reasons.at(-1), { code: 'TICKET_FAILED', isFinal: false })
+    t.equal(world.reasons.at(-1)?.message, NO_TICKET, 'what was thrown may be a secret')
     t.equal(world.reasons.at(-1)?.cause, away)
     client.close()
   }
