@@ -13,13 +13,16 @@ import { RedisServer } from '../fixtures/redis-server.js'
 import { isRefusal } from '../fixtures/refusals.js'
 import { until } from '../fixtures/until.js'
 
-const TIMEOUT_MS = 300
+/** Of Redis; a machine that is busy needs most of it. */
+const TIMEOUT_MS = 1000
 const unavailable = { status: 503, code: 'FST_WS_TICKET_UNAVAILABLE' }
 // what is answered is on disk, so that a killed one comes back with its tickets
 const server = await RedisServer.start(t, { args: ['--appendonly', 'yes', '--appendfsync', 'always', '--key-load-delay', '0'] })
 
+/** Its client is connected when its own attack begins, not anew in the midst of another, which counts sockets. */
 function withRedis(plugin: object = {}) {
-  return { plugin: { ...manyRequests, redis: openClient(t, server.port), redisTimeout: TIMEOUT_MS, ...plugin } }
+  const redis = openClient(t, server.port, 'ioredis', { lazyConnect: true })
+  return { plugin: { ...manyRequests, redis, redisTimeout: TIMEOUT_MS, ...plugin } }
 }
 
 /** A newcomer is told to come back later, on the ticket route and on the upgrade, and an open connection goes on. */
@@ -81,7 +84,7 @@ attack('I2 I4 Redis is stopped: 503 by the deadline, and late answers make no se
 
 attack('I2 I4 Redis is slow: 503 by the deadline, and what it does too late uses no ticket up', withRedis(), async (t, scene) => {
   const ticket = await ticketNow(t, scene.app)
-  await server.cli('client', 'pause', '3000', 'ALL')
+  await server.cli('client', 'pause', '6000', 'ALL')
   await isUnavailable(t, scene, ticket, 'slow')
   await untilBack(t, scene)
   t.ok(await isGoodNow(t, scene, ticket))
