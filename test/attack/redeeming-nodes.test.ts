@@ -6,7 +6,7 @@ import { startNode, WIDE } from '../fixtures/redis-node.js'
 import { RedisServer } from '../fixtures/redis-server.js'
 
 const NODES = 4
-const ROUNDS = 20
+const ROUNDS = 10
 const PER_ROUND = 1000
 const INVALID = '401 FST_WS_TICKET_INVALID_TICKET'
 const REPLAYED = 'FST_WS_TICKET_TICKET_REPLAYED'
