@@ -33,16 +33,19 @@ function headerBytes(short: number): number {
 
 /** Masks or unmasks a payload in its place with the mask before it (RFC 6455, section 5.3). Returns all its bytes, one OR the other. */
 function unmask(bytes: Buffer, start: number, end: number): number {
-  const [mask0 = 0, mask1 = 0, mask2 = 0, mask3 = 0] = [bytes[start - 4], bytes[start - 3], bytes[start - 2], bytes[start - 1]]
+  const mask0 = Number(bytes[start - 4])
+  const mask1 = Number(bytes[start - 3])
+  const mask2 = Number(bytes[start - 2])
+  const mask3 = Number(bytes[start - 1])
   let all = 0
   let at = start
   // four at a time, as it is done for every byte that comes
   for (; at + MASK_BYTES <= end; at += MASK_BYTES) {
-    all |= bytes[at] = (bytes[at] ?? 0) ^ mask0
-    all |= bytes[at + 1] = (bytes[at + 1] ?? 0) ^ mask1
-    all |= bytes[at + 2] = (bytes[at + 2] ?? 0) ^ mask2
-    all |= bytes[at + 3] = (bytes[at + 3] ?? 0) ^ mask3
+    all |= bytes[at] = Number(bytes[at]) ^ mask0
+    all |= bytes[at + 1] = Number(bytes[at + 1]) ^ mask1
+    all |= bytes[at + 2] = Number(bytes[at + 2]) ^ mask2
+    all |= bytes[at + 3] = Number(bytes[at + 3]) ^ mask3
   }
-  for (let of = start - MASK_BYTES; at < end; at++, of++) all |= bytes[at] = (bytes[at] ?? 0) ^ (bytes[of] ?? 0)
+  for (let of = start - MASK_BYTES; at < end; at++, of++) all |= bytes[at] = Number(bytes[at]) ^ Number(bytes[of])
   return all
 }
