@@ -83,7 +83,7 @@ type GivenOptions = BaseOptions & { readonly onOpen?: unknown }
 export function parseOptions({ url, origin, clock = systemClock, backoff = {}, ...others }: GivenOptions): ClientSettings {
   const functions = chosen('function', others, {
     token: others.token,
-    onOpen() {},
+    onOpen: Function.prototype,
     onError: throwUncaught,
     WebSocket: Reflect.get(globalThis, 'WebSocket'),
     fetch: globalThis.fetch.bind(globalThis),
