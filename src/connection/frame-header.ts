@@ -3,6 +3,7 @@ export const FIN = 0x80
 export const FIN_AND_TEXT = 0x81
 export const OPCODE = 0x0f
 export const FIRST_CONTROL_OPCODE = 0x8
+export const CLOSE = 0x8
 export const MASKED = 0x80
 export const LENGTH = 0x7f
 export const MAX_SHORT_LENGTH = 125

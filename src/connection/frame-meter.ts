@@ -1,4 +1,14 @@
-import { FIN, FIRST_CONTROL_OPCODE, LENGTH, LENGTH_OF_16_BITS, LENGTH_OF_64_BITS, MASK_BYTES, MASKED, OPCODE } from './frame-header.js'
+import {
+  CLOSE,
+  FIN,
+  FIRST_CONTROL_OPCODE,
+  LENGTH,
+  LENGTH_OF_16_BITS,
+  LENGTH_OF_64_BITS,
+  MASK_BYTES,
+  MASKED,
+  OPCODE
+} from './frame-header.js'
 
 /** What the next byte is. */
 type Place = 'start' | 'length' | 'long length' | 'body'
@@ -21,27 +31,29 @@ export class FrameMeter {
   #messageStartedAt = 0
   #messageBytes = 0
   #frames = 0
+  /** Frames that complete no message. */
+  #extra = 0
+  #isClose = false
 
   /**
    * Reads on. What breaks the protocol is for `ws` to find.
    * @returns how many of the frames that begin here complete no message: pings, pongs, closes and fragments
    */
   read(chunk: Buffer, now: number): number {
-    let extra = 0
-    let at = 0
+    const before = this.#extra
+    for (let at = 0; at < chunk.length; ) at = this.readFrame(chunk, at, now)
+    return this.#extra - before
+  }
+
+  /** Reads on to the end of the present frame, or of the bytes. Returns where it has come to. */
+  readFrame(chunk: Buffer, from: number, now: number): number {
+    let at = from
     while (at < chunk.length) {
-      if (this.#place === 'body') {
-        at += this.#skip(chunk.length - at)
-        continue
-      }
-      const byte = chunk.readUInt8(at++)
-      if (this.#place === 'start') {
-        this.#begin(byte, now)
-        if (this.#isControl || !this.#isFinal) extra++
-      } else if (this.#place === 'length') this.#readLength(byte)
-      else this.#readLongLength(byte)
+      if (this.#place === 'body') at += this.#skip(chunk.length - at)
+      else this.#readHeader(chunk.readUInt8(at++), now)
+      if (this.#place === 'start') break
     }
-    return extra
+    return at
   }
 
   /** How many frames have ended that whoever reads them tells of: whole messages, and control frames. */
@@ -52,6 +64,16 @@ export class FrameMeter {
   /** Is what comes next the start of a frame, and of a message unless it is a control frame? */
   get isBetweenMessages(): boolean {
     return this.#place === 'start' && !this.#isMessageOpen
+  }
+
+  /** Is what comes next the start of a frame? */
+  get isBetweenFrames(): boolean {
+    return this.#place === 'start'
+  }
+
+  /** Does the present frame, or the last one that has ended, ask to close? */
+  get isClose(): boolean {
+    return this.#isClose
   }
 
   /** Bytes of the present frame that are still to come, where that is known. */
@@ -74,9 +96,17 @@ export class FrameMeter {
     this.#messageStartedAt = now
   }
 
+  #readHeader(byte: number, now: number): void {
+    if (this.#place === 'start') this.#begin(byte, now)
+    else if (this.#place === 'length') this.#readLength(byte)
+    else this.#readLongLength(byte)
+  }
+
   #begin(byte: number, now: number): void {
     this.#isFinal = (byte & FIN) !== 0
     this.#isControl = (byte & OPCODE) >= FIRST_CONTROL_OPCODE
+    this.#isClose = (byte & OPCODE) === CLOSE
+    if (this.#isControl || !this.#isFinal) this.#extra++
     this.#place = 'length'
     if (this.#isControl || this.#isMessageOpen) return
     this.#isMessageOpen = true

@@ -1,4 +1,3 @@
-import type { Duplex } from 'node:stream'
 import type { FastifyBaseLogger } from 'fastify'
 import type { WebSocket } from 'ws'
 import { fail } from '../errors.js'
@@ -15,7 +14,7 @@ import { checkCloseCode, escapeControls, fitReason, isAbuse } from './close.js'
 import type { Connection } from './connection.js'
 import { Heartbeat } from './heartbeat.js'
 import type { ConnectionHost } from './host.js'
-import { Inlet, type InletOwner } from './inlet.js'
+import { Inlet, type InletOwner, type Wire } from './inlet.js'
 import { Outlet, type OutletOwner } from './outlet.js'
 import { Session } from './session.js'
 import { SharedFrame } from './shared-frame.js'
@@ -57,13 +56,12 @@ export class LiveConnection implements Connection, LimitedConnection, InletOwner
   #log: FastifyBaseLogger | undefined
   #abort: AbortController | undefined
 
-  /** @param transport what the socket reads its bytes from, and writes them to; corked until the turn ends or what is sent is much */
-  constructor(host: ConnectionHost, socket: WebSocket, transport: Duplex, admission: Admission) {
+  constructor(host: ConnectionHost, socket: WebSocket, wire: Wire, admission: Admission) {
     const now = host.clock.now()
     this.#host = host
     this.#socket = socket
-    this.#inlet = new Inlet(socket, transport, this, host.settings.maxPayload, host.clock)
-    this.#outlet = new Outlet(socket, transport, this)
+    this.#inlet = new Inlet(socket, wire, this, host.settings.maxPayload, host.clock)
+    this.#outlet = new Outlet(socket, wire.transport, this)
     this.id = admission.id
     this.userId = admission.userId
     this.params = admission.params
@@ -282,7 +280,7 @@ export class LiveConnection implements Connection, LimitedConnection, InletOwner
 
   /** Is a message to be handled that comes now? The round may be late; nothing is handled after the session's end all the same. */
   #isAcceptable(now: number): boolean {
-    if (this.#state !== 'open' || !this.isInSession(now)) return false
+    if (this.#state !== 'open' || this.#isPeerLeaving() || !this.isInSession(now)) return false
     this.#lastMessageAt = now
     return true
   }

@@ -170,7 +170,7 @@ export class UpgradeGate {
   /** Who reads from the socket has taken it over; what is answered otherwise is a refusal, and over. */
   #review(handshake: Handshake): void {
     const { socket } = handshake
-    if (socket.listenerCount('data') > 0 || socket.listenerCount('readable') > 0) return this.settle(handshake)
+    if (handshake.reader) return this.settle(handshake)
     if (handshake.isPending && handshake.isAnswered) {
       handshake.state = 'refused'
       socket.end(() => socket.destroy())

@@ -4,6 +4,9 @@ import { fail, type TicketError } from '../errors.js'
 import { SUBPROTOCOL, TICKET_PROTOCOL_PREFIX } from '../protocol.js'
 import { isTicketFormat } from '../ticket/ticket.js'
 
+/** How a socket is read from. */
+type Reader = (bytes: Buffer) => void
+
 /** `refused`: answered or given up; `settled`: the socket is somebody's WebSocket. */
 type HandshakeState = 'pending' | 'refused' | 'settled'
 
@@ -23,6 +26,8 @@ export class Handshake {
   #isOver = false
   /** On a connection that is kept alive others were answered before. */
   readonly #bytesBefore: number
+  /** Who reads from the socket already, as an app may want to see its bytes. */
+  readonly #readersBefore: ReadonlySet<unknown>
   readonly #onClosed: () => void
 
   /** Guards the socket until it is left: an error or the peer's FIN destroys it, and its end is told once. */
@@ -31,6 +36,7 @@ export class Handshake {
     this.socket = socket
     this.startedAt = startedAt
     this.#bytesBefore = bytesWritten(socket)
+    this.#readersBefore = new Set(readersOf(socket))
     this.#onClosed = () => onClosed(this)
     socket.on('error', destroy)
     socket.on('end', destroy)
@@ -47,6 +53,11 @@ export class Handshake {
   /** Was anything sent on the socket since? */
   get isAnswered(): boolean {
     return bytesWritten(this.socket) > this.#bytesBefore
+  }
+
+  /** The listener of whoever has taken the socket, and so reads from it. */
+  get reader(): Reader | undefined {
+    return readersOf(this.socket).find((reader): reader is Reader => !this.#readersBefore.has(reader))
   }
 
   leaveSocket(): void {
@@ -75,6 +86,10 @@ export class Handshake {
       for (const release of releases) release()
     }
   }
+}
+
+function readersOf(socket: Duplex): unknown[] {
+  return [...socket.listeners('data'), ...socket.listeners('readable')]
 }
 
 /** Is this an upgrade to WebSocket and to nothing else? */

@@ -63,16 +63,17 @@ export async function redeemAndUpgrade(
 /** The socket is open: makes it a connection that holds on to nothing of the request. */
 export function openConnection(stage: OpenStage, socket: WebSocket, request: FastifyRequest): void {
   const opening = openings.get(request)
+  const reader = opening?.handshake.reader
   // the app's own server has refused this upgrade, and opens no socket for it; should it ever, nobody is let in
   /* c8 ignore next */
-  if (!opening) return socket.terminate()
+  if (!opening || !reader) return socket.terminate()
   const { admission, handshake, reply } = opening
   const release = handshake.handOver()
   stage.gate.settle(handshake)
   if (reply.raw.socket) reply.raw.detachSocket(reply.raw.socket)
   stage.sockets.delete(socket)
   openings.delete(request)
-  const connection = new LiveConnection(stage.host, socket, handshake.socket, { ...admission, release })
+  const connection = new LiveConnection(stage.host, socket, { transport: handshake.socket, reader }, { ...admission, release })
   attach(socket, connection)
   stage.host.registry.add(connection)
   stage.metrics.handshakeEnded('opened')

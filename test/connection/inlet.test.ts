@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
-import { Duplex } from 'node:stream'
+import { Duplex, type Writable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { constants, deflateRawSync } from 'node:zlib'
 import fc from 'fast-check'
@@ -18,7 +18,10 @@ const MAX_PAYLOAD = 1000
 interface Options {
   /** Does something else listen to the socket's messages, so that the socket has to read them all? */
   readonly isOverheard?: boolean
+  /** Is there no inlet, so that the socket reads as `ws` does it? */
+  readonly isAlone?: boolean
   readonly perMessageDeflate?: boolean
+  readonly maxPayload?: number
   /** Prepares the transport, on which the socket listens already. */
   readonly prepare?: (transport: Duplex) => void
 }
@@ -29,13 +32,15 @@ class World implements InletOwner {
   readonly seen: string[] = []
   /** Texts that the socket has told of. */
   readonly left: string[] = []
-  readonly inlet: Inlet
+  /** How many bytes the socket was given at a time. */
+  readonly handed: number[] = []
+  readonly inlet: Inlet | undefined
   readonly socket: WebSocket
   readonly transport: Duplex
   isEnding = false
   #written = Buffer.alloc(0)
 
-  constructor({ isOverheard = false, prepare = () => {}, ...options }: Options = {}) {
+  constructor({ isOverheard = false, isAlone = false, maxPayload = MAX_PAYLOAD, prepare = () => {}, ...options }: Options = {}) {
     this.transport = new Duplex({
       read() {},
       write: (bytes: Buffer, _encoding, done) => {
@@ -43,9 +48,13 @@ class World implements InletOwner {
         done()
       }
     })
-    this.socket = upgrade(this.transport, { maxPayload: MAX_PAYLOAD, ...options })
+    this.socket = upgrade(this.transport, { maxPayload, ...options })
+    this.#countHanded()
+    const [reader] = this.transport.listeners('data')
     prepare(this.transport)
-    this.inlet = new Inlet(this.socket, this.transport, this, MAX_PAYLOAD, new ManualClock())
+    assert.ok(isReader(reader))
+    const wire = { transport: this.transport, reader }
+    this.inlet = isAlone ? undefined : new Inlet(this.socket, wire, this, maxPayload, new ManualClock())
     this.socket.on('message', (data, isBinary) => this.#told(isBinary ? 'binary' : `text ${data}`))
     this.socket.on('ping', (data) => this.#told(`ping ${data.toString('latin1')}`))
     this.socket.on('pong', (data) => this.#told(`pong ${data.toString('latin1')}`))
@@ -54,8 +63,12 @@ class World implements InletOwner {
     if (isOverheard) this.socket.on('message', () => {})
   }
 
+  /** What the app does on a text. */
+  onText: () => void = () => {}
+
   receivedText(text: string): void {
     this.seen.push(`text ${text}`)
+    this.onText()
   }
 
   followed(): void {}
@@ -79,14 +92,23 @@ class World implements InletOwner {
     if (this.socket.readyState !== this.socket.CLOSED) await new Promise((resolve) => this.socket.once('close', resolve))
   }
 
+  #countHanded(): void {
+    const receiver: Writable = Reflect.get(this.socket, '_receiver')
+    const { write } = receiver
+    receiver.write = (bytes: Buffer) => {
+      this.handed.push(bytes.length)
+      return Reflect.apply(write, receiver, [bytes])
+    }
+  }
+
   #told(what: string): void {
-    this.inlet.told()
+    this.inlet?.told()
     this.seen.push(what)
     if (what.startsWith('text')) this.left.push(what)
   }
 }
 
-function upgrade(transport: Duplex, options: Omit<Options, 'isOverheard' | 'prepare'> & { readonly maxPayload: number }): WebSocket {
+function upgrade(transport: Duplex, options: Pick<Options, 'perMessageDeflate'> & { readonly maxPayload: number }): WebSocket {
   const request = new IncomingMessage(new Socket())
   request.method = 'GET'
   request.headers = {
@@ -104,11 +126,13 @@ function upgrade(transport: Duplex, options: Omit<Options, 'isOverheard' | 'prep
   return opened
 }
 
+const isReader = (value: unknown): value is (bytes: Buffer) => void => typeof value === 'function'
+
 const text = (payload: string) => frame({ payload })
 
-/** What comes of the same bytes where the inlet reads what it may, and where the socket has to read all. */
+/** What comes of the same bytes with an inlet, and with `ws` alone. */
 async function readByBoth(chunks: Buffer[], options: Options): Promise<[World, World]> {
-  const worlds: [World, World] = [new World(options), new World({ ...options, isOverheard: true })]
+  const worlds: [World, World] = [new World(options), new World({ ...options, isAlone: true })]
   for (const world of worlds) {
     await world.feed(...chunks)
     await world.end()
@@ -219,15 +243,60 @@ t.test('F2 behind a close frame or an error nothing is read', async (t) => {
   }
 })
 
-t.test('a connection that is ending leaves all to its socket, which waits for the close frame', async (t) => {
+t.test('E9 while a connection ends its close frame is found, wherever it is cut, and all else is passed over', async (t) => {
+  const flood = Buffer.concat([
+    text('b'),
+    frame({ opcode: Opcode.ping }),
+    frame({ opcode: Opcode.binary, length: 100_000, payload: Buffer.alloc(100_000) })
+  ])
+  const tail = Buffer.concat([flood, closeFrame(4000), text('c')])
+  for (const size of [1, 2, 3, 7, 1000, tail.length]) {
+    const world = new World()
+    await world.feed(text('a'))
+    world.isEnding = true
+    world.socket.close(4000)
+    for (let at = 0; at < tail.length; at += size) world.transport.push(Buffer.from(tail.subarray(at, at + size)))
+    await world.end()
+    t.strictSame(world.seen, ['text a', 'close 4000 '], `in pieces of ${size}`)
+    t.equal(
+      world.handed.reduce((sum, length) => sum + length, 0),
+      closeFrame(4000).length
+    )
+  }
+})
+
+t.test(
+  'a frame that its socket has begun to read is read to its end when the connection ends, and a close frame among fragments is found',
+  async (t) => {
+    const world = new World()
+    const begun = frame({ payload: 'x'.repeat(300), fin: false })
+    await world.feed(begun.subarray(0, 100), begun.subarray(100, 200))
+    world.isEnding = true
+    world.socket.close(4000)
+    await world.feed(begun.subarray(200), Buffer.concat([frame({ opcode: Opcode.continuation, payload: 'y' }), closeFrame(4000)]))
+    await world.end()
+    t.strictSame(world.seen, ['close 4000 '])
+  }
+)
+
+t.test('a handler that ends the connection is the last of those that came together', async (t) => {
   const world = new World()
-  await world.feed(text('a'))
-  world.isEnding = true
-  world.socket.close(4000)
-  await world.feed(Buffer.concat([text('b'), closeFrame(4000)]))
+  world.onText = () => {
+    world.isEnding = true
+  }
+  await world.feed(Buffer.concat([text('a'), text('b'), closeFrame(1000)]))
   await world.end()
-  t.strictSame(world.seen, ['text a', 'text b', 'close 4000 '])
-  t.strictSame(world.left, ['text b'])
+  t.strictSame(world.seen, ['text a', 'close 1000 '])
+})
+
+t.test('a message in pieces of one byte comes to the socket in few, and as it was', async (t) => {
+  const world = new World({ maxPayload: 100_000 })
+  const payload = 'abcdefg'.repeat(10_000)
+  const bytes = text(payload)
+  for (const byte of bytes) world.transport.push(Buffer.from([byte]))
+  await world.end()
+  t.strictSame(world.left, [`text ${payload}`])
+  t.ok(world.handed.length < 25, `${world.handed.length} pieces`)
 })
 
 t.test('nothing overtakes what the socket is still inflating', async (t) => {
@@ -254,14 +323,6 @@ t.test('who listens to the transport as well sees its bytes as they came', async
   const sent = Buffer.concat([messageFrame('a'), frame({ opcode: Opcode.pong, payload: 'b' }), encodeFrame(honestFrame(Opcode.text, 'c'))])
   await world.feed(sent)
   t.strictSame(world.seen, ['text a', 'pong b', 'text c'])
-  t.strictSame(world.left, ['text a', 'text c'])
   t.strictSame(Buffer.concat(bytes), sent)
-  await world.end()
-})
-
-t.test('a transport on which no one listens any more is read by no one', async (t) => {
-  const world = new World({ prepare: (transport) => transport.removeAllListeners('data') })
-  await world.feed(text('a'))
-  t.strictSame(world.seen, [])
   await world.end()
 })
