@@ -118,7 +118,7 @@ export function isErrorCode(code: unknown): code is ErrorCode {
  * say to try later; of any other that the server failed.
  */
 export function isTellable(statusCode: unknown, code: unknown): statusCode is number {
-  if (typeof statusCode !== 'number') return false
+  if (typeof statusCode !== 'number' || !Number.isInteger(statusCode)) return false
   return (statusCode >= 400 && statusCode <= 499) || (statusCode === 503 && isErrorCode(code))
 }
 

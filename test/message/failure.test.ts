@@ -29,6 +29,7 @@ t.test('G10 of an error that is not for the client nothing is told', async (t) =
     ['an error that has a status of success', errorWith('odd', { statusCode: 200 })],
     ['a status just above', errorWith('odd', { statusCode: 500, errors: [] })],
     ['a status just below', errorWith('odd', { statusCode: 399 })],
+    ['a status that is none', errorWith('odd', { statusCode: 404.5 })],
     ['a status as a text', errorWith('odd', { statusCode: '404' })],
     ['a foreign 503', errorWith('redis://secret', { statusCode: 503, code: 'ECONNREFUSED' })],
     ['a foreign 503 without a code', errorWith('redis://secret', { statusCode: 503 })],
