@@ -3,10 +3,12 @@ import fastifyWebsocket, { type WebsocketPluginOptions } from '@fastify/websocke
 import type { FastifyInstance } from 'fastify'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
+import type { WebSocket } from 'ws'
 import type { WsTicketOptions } from '../../src/index.js'
 import { wsTicket } from '../../src/index.js'
-import { buildApp, echoContract, echoHandlers, JWT_SECRET, ORIGIN } from '../fixtures/app.js'
+import { buildApp, buildEchoApp, echoContract, echoHandlers, JWT_SECRET, ORIGIN } from '../fixtures/app.js'
 import { Client, listen, open, upgradeStatus } from '../fixtures/client.js'
+import { closeFrame, messageFrame, openRaw } from '../fixtures/frames.js'
 import { captureLog } from '../fixtures/log.js'
 import { connectRaw } from '../fixtures/raw-socket.js'
 import { SlowStore } from '../fixtures/slow-store.js'
@@ -240,4 +242,32 @@ t.test("C5 a handshake that the app's own server would refuse is refused before 
   const client = open(t, app, '/echo', protocolsOf(ticket))
   t.match(await client.next(), { type: '$welcome' }, 'the ticket stayed good')
   t.equal(client.socket.extensions, 'permessage-deflate', 'and what is acceptable is negotiated')
+})
+
+t.test('an app may look at the bytes of its sockets, and sees them as they come', async (t) => {
+  const app = await buildEchoApp(t)
+  let seen = ''
+  app.server.on('connection', (transport) => transport.on('data', (bytes) => (seen += bytes.toString('latin1'))))
+  await listen(app)
+  const client = await openRaw(t, app)
+  const message = messageFrame({ type: 'echo', id: 1, payload: { text: 'a' } })
+  client.write(message)
+  t.match(await client.next(), { type: '$reply', id: 1 })
+  t.ok(seen.endsWith(message.toString('latin1')))
+  t.equal(app.wsTicket.stats().pendingHandshakes, 0)
+})
+
+t.test('behind a close frame that the app has sent by itself nothing is handled', async (t) => {
+  const texts: string[] = []
+  const app = await buildApp(t)
+  const sockets: WebSocket[] = []
+  app.websocketServer.on('connection', (socket) => sockets.push(socket))
+  app.wsRoute('/echo', { contract: echoContract, handlers: { ...echoHandlers, note: ({ text }) => void texts.push(text) } })
+  await listen(app)
+  const client = await openRaw(t, app)
+  for (const socket of sockets) socket.close(4001)
+  client.write(messageFrame({ type: 'note', payload: { text: 'late' } }), closeFrame(4001))
+  t.match(await client.closed, { code: 4001 })
+  await client.raw.ended
+  t.strictSame(texts, [])
 })
