@@ -16,6 +16,18 @@ const table = {
     'The secret of @fastify/jwt is one that is guessed at once; use 32 random bytes or more, as openssl rand -base64 32 makes them.'
   ],
   REDIS_REFUSED: [500, 'Redis does not let this client in (%s); check its user name, its password and what its user may do.'],
+  NOT_REGISTERED: [
+    500,
+    'The plugin is not registered where its metrics are asked for; await app.register(wsTicket, …) first, and give the app or scope that has it.'
+  ],
+  METRIC_EXISTS: [
+    500,
+    'The registry has a metric %s already, of another app or your own; give each app a registry of its own: collectPrometheus(app, promClient, { register: new promClient.Registry() }).'
+  ],
+  METER_TAKEN: [
+    500,
+    "The meter shows another app under the prefix '%s' already; give each app a meter of its own: collectOpenTelemetry(app, metrics.getMeter('<name>'))."
+  ],
 
   // when the app publishes
   UNKNOWN_EVENT: [500, "The contract has no event '%s'; it has: %s."],

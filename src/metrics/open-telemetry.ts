@@ -1,10 +1,12 @@
 import type { FastifyInstance } from 'fastify'
+import { fail } from '../errors.js'
 import { isPromiseLike } from '../promise-like.js'
 import { FAMILIES, HANDLER_SECONDS, type Sample } from './families.js'
 import { tellHandlerTimes } from './handler-times.js'
 import { onceATurn } from './once-a-turn.js'
 import { outcomeOf } from './outcome.js'
 import type { TraceMessage } from './trace.js'
+import { untilClosed } from './until-closed.js'
 
 interface ObservableInstrument {
   addCallback(callback: (result: { observe(value: number, attributes: Sample['labels']): void }) => void): void
@@ -21,14 +23,23 @@ export interface Meter {
   ): { record(value: number, attributes: Sample['labels']): void }
 }
 
+/** The prefixes under which a meter shows an app: of two, the numbers of one alone would be seen. */
+const prefixesOf = new WeakMap<Meter, Set<string>>()
+
 /**
- * Shows the metrics of an app through OpenTelemetry. Call it after the plugin is registered and before the app is ready.
+ * Shows the metrics of an app through OpenTelemetry until the app closes. Call it after the plugin is registered and before the app is
+ * ready. Apps that run at once each need a meter of their own.
  *
  * @example collectOpenTelemetry(app, metrics.getMeter('my-app'))
+ * @throws FST_WS_TICKET_NOT_REGISTERED, FST_WS_TICKET_METER_TAKEN
  * @see https://opentelemetry.io/docs/languages/js/instrumentation/#metrics
  */
 export function collectOpenTelemetry(app: FastifyInstance, meter: Meter, { prefix = 'ws_ticket.' }: { prefix?: string } = {}): void {
+  const prefixes = prefixesOf.get(meter) ?? new Set()
+  if (prefixes.has(prefix)) throw fail('METER_TAKEN', [prefix])
+  const atClose = untilClosed(app)
   const stats = onceATurn(() => app.wsTicket.stats())
+  const instruments = new Set<ObservableInstrument>()
   for (const { name, help, kind, read } of FAMILIES) {
     const options = { description: help }
     // the kind says what a counter's name ends in for Prometheus
@@ -37,12 +48,18 @@ export function collectOpenTelemetry(app: FastifyInstance, meter: Meter, { prefi
     const observe: Parameters<typeof instrument.addCallback>[0] = (result) => {
       for (const { labels, value } of read(stats())) result.observe(value, labels)
     }
+    instruments.add(instrument)
     instrument.addCallback(observe)
-    app.addHook('onClose', async () => instrument.removeCallback(observe))
+    atClose(() => instrument.removeCallback(observe))
+  }
+  // without an SDK all meters are one, whose instruments are too and show nothing
+  if (instruments.size === FAMILIES.length) {
+    prefixesOf.set(meter, prefixes.add(prefix))
+    atClose(() => prefixes.delete(prefix))
   }
   const { name, help } = HANDLER_SECONDS
   const histogram = meter.createHistogram(prefix + name.replace(/_seconds$/, '.duration'), { description: help, unit: 's' })
-  tellHandlerTimes(app, (seconds, labels) => histogram.record(seconds, labels))
+  atClose(tellHandlerTimes(app, (seconds, labels) => histogram.record(seconds, labels)))
 }
 
 interface Span {

@@ -1,8 +1,10 @@
 import type { FastifyInstance } from 'fastify'
+import { fail } from '../errors.js'
 import { FAMILIES, HANDLER_SECONDS, type Sample } from './families.js'
 import { tellHandlerTimes } from './handler-times.js'
 import { BUCKETS_S } from './histogram.js'
 import { onceATurn } from './once-a-turn.js'
+import { untilClosed } from './until-closed.js'
 
 interface MetricOptions<Register> {
   name: string
@@ -12,8 +14,15 @@ interface MetricOptions<Register> {
   collect?: () => void
 }
 
+/** What is needed of a registry of prom-client. */
+export interface PromRegistry {
+  getSingleMetric(name: string): unknown
+  removeSingleMetric(name: string): void
+}
+
 /** What is needed of prom-client. */
 export interface PromClient<Register> {
+  readonly register: PromRegistry
   readonly Counter: new (options: MetricOptions<Register>) => { reset(): void; inc(labels: Sample['labels'], value: number): void }
   readonly Gauge: new (options: MetricOptions<Register>) => { reset(): void; set(labels: Sample['labels'], value: number): void }
   readonly Histogram: new (
@@ -31,12 +40,14 @@ export interface PrometheusOptions<Register> {
 }
 
 /**
- * Shows the metrics of an app through prom-client. Call it after the plugin is registered and before the app is ready.
+ * Shows the metrics of an app through prom-client until the app closes. Call it after the plugin is registered and before the app is
+ * ready. Apps that run at once each need a registry of their own.
  *
  * @example collectPrometheus(app, promClient)
+ * @throws FST_WS_TICKET_NOT_REGISTERED, FST_WS_TICKET_METRIC_EXISTS; then nothing is registered
  * @see https://github.com/siimon/prom-client
  */
-export function collectPrometheus<Register>(
+export function collectPrometheus<Register extends PromRegistry>(
   app: FastifyInstance,
   client: PromClient<Register>,
   { register, prefix = 'ws_ticket_' }: PrometheusOptions<Register> = {}
@@ -47,6 +58,10 @@ export function collectPrometheus<Register>(
     labelNames: [...labels],
     ...(register !== undefined && { registers: [register] })
   })
+  const registry = register ?? client.register
+  const names = [...FAMILIES, HANDLER_SECONDS].map(({ name }) => prefix + name)
+  for (const name of names) if (registry.getSingleMetric(name)) throw fail('METRIC_EXISTS', [name])
+  const atClose = untilClosed(app)
   const stats = onceATurn(() => app.wsTicket.stats())
   for (const family of FAMILIES) {
     const read = () => family.read(stats())
@@ -54,7 +69,16 @@ export function collectPrometheus<Register>(
     else showCounter(client, optionsOf(family), read)
   }
   const histogram = new client.Histogram({ ...optionsOf(HANDLER_SECONDS), buckets: [...BUCKETS_S] })
-  tellHandlerTimes(app, (seconds, labels) => histogram.observe(labels, seconds))
+  atClose(tellHandlerTimes(app, (seconds, labels) => histogram.observe(labels, seconds)))
+  for (const name of names) atClose(removalOf(name, registry))
+}
+
+/** Takes the metric off again, unless the registry was cleared and has another by now. */
+function removalOf(name: string, registry: PromRegistry): () => void {
+  const metric = registry.getSingleMetric(name)
+  return () => {
+    if (registry.getSingleMetric(name) === metric) registry.removeSingleMetric(name)
+  }
 }
 
 function showGauge<Register>({ Gauge }: PromClient<Register>, options: MetricOptions<Register>, read: () => Sample[]): void {

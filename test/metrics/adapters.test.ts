@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs'
-import { type Attributes, context, trace } from '@opentelemetry/api'
+import { type Attributes, context, createNoopMeter, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { AggregationTemporality, InMemoryMetricExporter, MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
-import type { FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import * as promClient from 'prom-client'
 import t, { type Test } from 'tap'
-import { collectOpenTelemetry, collectPrometheus, traceOpenTelemetry } from '../../src/metrics/index.js'
+import { channels } from '../../src/metrics/events.js'
+import { collectOpenTelemetry, collectPrometheus, type Meter, traceOpenTelemetry } from '../../src/metrics/index.js'
 import { buildApp, echoContract, echoHandlers } from '../fixtures/app.js'
 import { type Client, connect, listen } from '../fixtures/client.js'
 import { issueTicket, requestTicket } from '../fixtures/tickets.js'
@@ -74,6 +75,61 @@ t.test('with prom-client’s own registry, a prefix of one’s own, and until th
   await app.close()
 })
 
+t.test('prom-client: one app after another has its metrics in the same registry', async (t) => {
+  const register = new promClient.Registry()
+  for (let nr = 0; nr < 2; nr++) {
+    const app = await buildApp(t)
+    collectPrometheus(app, promClient, { register })
+    t.match(await register.metrics(), /^ws_ticket_connections 0$/m)
+    await app.close()
+    t.same(register.getMetricsAsArray(), [])
+  }
+  t.notOk(channels.message.hasSubscribers)
+})
+
+t.test('prom-client: an app that closes leaves alone what has come into the registry since', async (t) => {
+  const register = new promClient.Registry()
+  const [first, second] = [await buildApp(t), await buildApp(t)]
+  collectPrometheus(first, promClient, { register })
+  register.clear()
+  collectPrometheus(second, promClient, { register })
+  await first.close()
+  t.match(await register.metrics(), /^ws_ticket_connections 0$/m)
+})
+
+t.test('prom-client: of two apps at once each needs a registry of its own, or a prefix', async (t) => {
+  const register = new promClient.Registry()
+  const [first, second] = [await buildApp(t), await buildApp(t)]
+  new promClient.Gauge({ name: 'ws_ticket_handler_seconds', help: 'the last of all', registers: [register] })
+  const refused = {
+    code: 'FST_WS_TICKET_METRIC_EXISTS',
+    message: /^The registry has a metric ws_ticket_\w+ already, .*register: new promClient\.Registry\(\)/
+  }
+  t.throws(() => collectPrometheus(first, promClient, { register }), refused)
+  t.equal(register.getMetricsAsArray().length, 1, 'nothing is registered')
+  register.clear()
+  collectPrometheus(first, promClient, { register })
+  const before = register.getMetricsAsArray().length
+  t.throws(() => collectPrometheus(second, promClient, { register }), refused)
+  t.equal(register.getMetricsAsArray().length, before)
+  collectPrometheus(second, promClient, { register, prefix: 'second_' })
+  t.equal(register.getMetricsAsArray().length, 2 * before)
+  await second.close()
+  t.equal(register.getMetricsAsArray().length, before, 'each takes off its own')
+})
+
+t.test('prom-client: where the plugin is not, or the app is ready, nothing is registered', async (t) => {
+  const register = new promClient.Registry()
+  const bare = Fastify()
+  const refused = { code: 'FST_WS_TICKET_NOT_REGISTERED', message: /await app\.register\(wsTicket, …\) first/ }
+  t.throws(() => collectPrometheus(bare, promClient, { register }), refused)
+  const ready = await buildApp(t)
+  await ready.ready()
+  t.throws(() => collectPrometheus(ready, promClient, { register }), { code: 'FST_ERR_INSTANCE_ALREADY_LISTENING' })
+  t.same(register.getMetricsAsArray(), [])
+  t.notOk(channels.message.hasSubscribers)
+})
+
 t.test('each number that the dashboard asks for is there', async (t) => {
   const app = await buildApp(t)
   const register = new promClient.Registry()
@@ -121,6 +177,50 @@ t.test('OpenTelemetry shows the same numbers, until the app closes', async (t) =
   })
   await read()
   t.equal(asked, 0, 'a closed app is not asked')
+})
+
+t.test(
+  'OpenTelemetry: one app after another on a meter, but not two at once, nor where the plugin is not or the app is ready',
+  async (t) => {
+    const provider = new MeterProvider()
+    t.teardown(() => provider.shutdown())
+    const meter = provider.getMeter('test')
+    let created = 0
+    const counted: Meter = {
+      createObservableCounter: (...args) => {
+        created++
+        return meter.createObservableCounter(...args)
+      },
+      createObservableGauge: (...args) => meter.createObservableGauge(...args),
+      createHistogram: (...args) => meter.createHistogram(...args)
+    }
+    const [first, second, ready] = [await buildApp(t), await buildApp(t), await buildApp(t)]
+    await ready.ready()
+    t.throws(() => collectOpenTelemetry(Fastify(), counted), { code: 'FST_WS_TICKET_NOT_REGISTERED' })
+    t.throws(() => collectOpenTelemetry(ready, counted), { code: 'FST_ERR_INSTANCE_ALREADY_LISTENING' })
+    t.equal(created, 0, 'nothing is registered')
+    t.notOk(channels.message.hasSubscribers)
+
+    collectOpenTelemetry(first, counted)
+    const before = created
+    t.throws(() => collectOpenTelemetry(second, counted), {
+      code: 'FST_WS_TICKET_METER_TAKEN',
+      message:
+        "The meter shows another app under the prefix 'ws_ticket.' already; give each app a meter of its own: collectOpenTelemetry(app, metrics.getMeter('<name>'))."
+    })
+    t.equal(created, before)
+    collectOpenTelemetry(second, counted, { prefix: 'second.' })
+    await first.close()
+    collectOpenTelemetry(second, counted)
+    await second.close()
+    t.notOk(channels.message.hasSubscribers)
+  }
+)
+
+t.test('OpenTelemetry without an SDK: apps share the meter that shows nothing', async (t) => {
+  for (const app of [await buildApp(t), await buildApp(t)]) {
+    t.doesNotThrow(() => collectOpenTelemetry(app, createNoopMeter()))
+  }
 })
 
 t.test('C9 a span is made of each handler, the parent of what it does, with the code of its error and never its text', async (t) => {
