@@ -39,7 +39,7 @@ export interface BaseOptions {
   /**
    * The JWT for the next ticket; asked before each attempt and each extension of the session. Null, undefined or '' when there is
    * no user: the client stops. With `refused: true` the server has just refused the token that was given: a new one, or null.
-   * When it throws, the attempt is repeated later.
+   * When it throws, the attempt is repeated later; what is no text, as an object that holds the JWT, ends the client.
    */
   token: (context: { refused: boolean }) => Token | Promise<Token>
   /** Told what listeners and `onOpen` throw. Default: thrown anew as an uncaught error. */

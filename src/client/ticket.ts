@@ -32,11 +32,13 @@ export function requestTicket(settings: ClientSettings, body: object, signal: Ab
 async function post(settings: ClientSettings, body: object, signal: AbortSignal, refused: boolean): Promise<TicketResponse> {
   const token = await settings.token({ refused })
   signal.throwIfAborted()
-  if (!token) throw clientError('NO_USER', '`token` answered that there is no user.', { isFinal: true })
-  if (!SENDABLE.test(token)) throw clientError('TICKET_FAILED', '`token` must answer a JWT, or null.')
+  if (!token) throw clientError('NO_USER', '`token` answered no user.', { isFinal: true })
+  const jwt = textOf(token)
+  // what is no text is a fault of the program, and would be there again
+  if (!SENDABLE.test(jwt)) throw clientError('TICKET_FAILED', '`token` must answer a JWT text, or null.', { isFinal: !jwt })
   return await settings.fetch(settings.ticketUrl, {
     method: 'POST',
-    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...settings.origin },
+    headers: { authorization: `Bearer ${jwt}`, 'content-type': 'application/json', ...settings.origin },
     body: JSON.stringify(body),
     signal
   })

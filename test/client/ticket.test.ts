@@ -13,7 +13,7 @@ t.test('no user: it stops and asks for nothing', async (t) => {
     const world = await ClientWorld.start(t)
     const client = world.client({ token: () => nobody })
     await becomes(client, 'closed')
-    t.match(world.reasons, [{ code: 'NO_USER', message: '`token` answered that there is no user.', isFinal: true }])
+    t.match(world.reasons, [{ code: 'NO_USER', message: '`token` answered no user.', isFinal: true }])
     t.same(world.ticketBodies, [])
   }
 })
@@ -92,14 +92,27 @@ t.test('an answer that is no ticket is a failure that may pass', async (t) => {
 
 t.test('a token that no header can carry is told without it, and asked for again later', async (t) => {
   const world = await ClientWorld.start(t)
-  for (const token of ['two words', 'eyJ.line\n', 'é', Object({ token: 'eyJ' })]) {
+  for (const token of ['two words', 'eyJ.line\n', 'é']) {
     const client = world.client({ token: () => token })
     await becomes(client, 'waiting')
     const reason = world.reasons.at(-1)
-    t.match(reason, { code: 'TICKET_FAILED', message: '`token` must answer a JWT, or null.', cause: undefined, isFinal: false })
+    t.match(reason, { code: 'TICKET_FAILED', message: '`token` must answer a JWT text, or null.', cause: undefined, isFinal: false })
     t.notMatch(inspect(reason, { depth: null }), /eyJ/)
     client.close()
   }
+  t.same(world.ticketBodies, [])
+})
+
+t.test('a token that is no text is a fault of the program: it ends the client, and is not told', async (t) => {
+  const world = await ClientWorld.start(t)
+  for (const token of [Object({ token: 'eyJ' }), Object(['eyJ']), Object(7).valueOf(), Object(true).valueOf()]) {
+    const client = world.client({ token: async () => token })
+    await becomes(client, 'closed')
+    const reason = world.reasons.at(-1)
+    t.match(reason, { code: 'TICKET_FAILED', message: '`token` must answer a JWT text, or null.', cause: undefined, isFinal: true })
+    t.notMatch(inspect(reason, { depth: null }), /eyJ/)
+  }
+  t.same(world.clock.delays, [])
   t.same(world.ticketBodies, [])
 })
 
