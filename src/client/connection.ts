@@ -11,7 +11,7 @@ export function openSocket(
   protocols: string[],
   signal: AbortSignal,
   received: (frame: ServerFrame) => void,
-  closed: (code: number, reason?: unknown) => void
+  closed: (code: number, reason: unknown, cause?: unknown) => void
 ): (text: string) => void {
   let isUsed = false
   const socket = new WebSocket(socketUrl, protocols, origin)
@@ -21,8 +21,9 @@ export function openSocket(
     if (frame && !signal.aborted) received(frame)
   }
   socket.onclose = ({ code, reason }: { code: number; reason: unknown }) => signal.aborted || closed(code, reason)
-  // a close follows, but not on Node 22 where the WebSocket could not be opened; `ws` throws an error that nobody listens to
-  socket.onerror = () => signal.aborted || isUsed || closed(1006)
+  // a close follows, but not on Node 22 where the WebSocket could not be opened; `ws` throws an error that nobody listens to, and
+  // both say here alone what it was
+  socket.onerror = (event?: { error?: unknown }) => signal.aborted || isUsed || closed(1006, '', event?.error)
   signal.addEventListener('abort', () => socket.close(1000))
   return (text) => socket.send(text)
 }

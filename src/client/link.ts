@@ -2,7 +2,7 @@ import { ControlType } from '../protocol.js'
 import { AFTER_WELCOME, STOP } from './close-codes.js'
 import { openSocket } from './connection.js'
 import { clientError, naming, toldError, WsTicketError } from './error.js'
-import { type Fields, textOf } from './fields.js'
+import { textOf } from './fields.js'
 import type { ServerFrame } from './frame.js'
 import { watchHeartbeat } from './heartbeat.js'
 import type { ClientSettings } from './options.js'
@@ -11,7 +11,7 @@ import type { ClientStatus } from './status.js'
 import { NO_TICKET, requestTicket } from './ticket.js'
 import { watchPage } from './wake.js'
 
-const UNOPENED = 'There was no WebSocket: is the server there, does the proxy pass Upgrade?'
+const UNOPENED = 'There was no WebSocket: is the server there, does the proxy pass Upgrade, does a hook refuse it?'
 
 export interface Link {
   status(): ClientStatus
@@ -103,8 +103,7 @@ export function keepConnected(
   function welcomed(payload: unknown): void {
     if (!write || status === 'open') return
     stopTimer()
-    const { connection }: Fields = Object(payload)
-    connectionId = textOf(connection)
+    connectionId = textOf(Object(payload).connection)
     requests.connected(write)
     become('open')
     opened()
@@ -134,12 +133,13 @@ export function keepConnected(
     }
   }
 
-  function closed(code: number, reason?: unknown): void {
+  function closed(code: number, reason: unknown, cause?: unknown): void {
     const isOpen = status === 'open'
     if (isOpen && !AFTER_WELCOME.includes(code)) failures = 0
     const message = isOpen || code !== 1006 ? `The connection was closed with ${code} '${textOf(reason)}'.` : UNOPENED
     lost(
       clientError('DISCONNECTED', message, {
+        cause,
         closeCode: code,
         // what the server last asked for
         retryAfter: code === 4429 ? retryAfter : undefined,

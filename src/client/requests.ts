@@ -102,7 +102,7 @@ export function keepRequests(settings: RequestSettings): Requests {
           isQueued ||= repeat
           if (!isQueued) fail('DISCONNECTED', 'The connection was lost.', reason)
         }
-        const abort = () => fail('ABORTED', 'It was aborted.', signal?.reason)
+        const abort = () => fail('ABORTED', 'Aborted.', signal?.reason)
         const stopTimer = settings.clock.after(timeout, () =>
           fail('TIMEOUT', `${write ? 'No answer' : 'No connection'} within ${timeout} ms.`, failure)
         )
@@ -110,7 +110,7 @@ export function keepRequests(settings: RequestSettings): Requests {
         if (closed) return fail('CLIENT_CLOSED', closed, failure)
         if (signal?.aborted) return abort()
         if (!write && requests.size >= settings.queueLimit)
-          return fail('QUEUE_FULL', `${settings.queueLimit} messages wait for a connection already.`, failure)
+          return fail('QUEUE_FULL', `${settings.queueLimit} messages wait already.`, failure)
         requests.set(id, { transmit, lost, fail, release, resolve, reject })
         transmit()
       }),

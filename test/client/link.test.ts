@@ -6,7 +6,7 @@ import { becomes, ClientWorld, type TestClient } from '../fixtures/client-world.
 import { until } from '../fixtures/until.js'
 
 const NO_TICKET = 'There was no ticket: is the server there, does `token` answer, does CORS pass?'
-const NO_WEBSOCKET = 'There was no WebSocket: is the server there, does the proxy pass Upgrade?'
+const NO_WEBSOCKET = 'There was no WebSocket: is the server there, does the proxy pass Upgrade, does a hook refuse it?'
 
 /** Closes the connection with this code from the server's side, and waits for what the client makes of it. */
 async function closedWith(world: ClientWorld, client: TestClient, code: number): Promise<void> {
@@ -174,7 +174,7 @@ t.test('a WebSocket that tells of no end where it could not be opened, as on Nod
   }
   const client = world.client({ WebSocket: Mute })
   await becomes(client, 'waiting')
-  t.match(world.reasons.at(-1), { code: 'DISCONNECTED', message: NO_WEBSOCKET, closeCode: 1006 })
+  t.match(world.reasons.at(-1), { code: 'DISCONNECTED', message: NO_WEBSOCKET, closeCode: 1006, cause: undefined })
 })
 
 t.test('an error on an open connection says nothing that its end does not', async (t) => {
@@ -229,10 +229,12 @@ t.test('who waits in vain for a connection is told what the last attempt failed 
   const waiting = [client.send('echo', { text: '1' }, { timeout: 40_000 }), client.send('echo', { text: '2' }, { timeout: 90_000 })]
   const outcomes = Promise.allSettled(waiting)
   await becomes(client, 'waiting')
-  const cause = { code: 'DISCONNECTED', message: NO_WEBSOCKET, closeCode: 1006 }
+  // what ws says of it is told, but not in a message
+  const answered = { name: 'Error', message: 'Unexpected server response: 426' }
+  const cause = { code: 'DISCONNECTED', message: NO_WEBSOCKET, closeCode: 1006, isFinal: false, cause: answered }
   await t.rejects(client.send('echo', { text: '3' }), {
     code: 'QUEUE_FULL',
-    message: `2 messages wait for a connection already. ${NO_WEBSOCKET}`,
+    message: `2 messages wait already. ${NO_WEBSOCKET}`,
     cause
   })
   world.clock.advance(40_000)
