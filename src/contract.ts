@@ -49,6 +49,10 @@ export type EventType<C extends Contract> = keyof C['events'] & string
 /** What the client sends with a message. */
 export type MessagePayload<C extends Contract, T extends MessageType<C>> = Static<C['messages'][T]['payload']>
 
+/** The payload and what follows it. Where `{}` is one it may be left out, as the server takes a missing payload for that. */
+export type WithPayload<Payload, Rest extends unknown[] = []> =
+  Record<never, never> extends Payload ? [payload?: Payload | undefined, ...rest: Rest] : [payload: Payload, ...rest: Rest]
+
 /** What the server answers a message with: null where the contract has no reply. */
 export type MessageReply<C extends Contract, T extends MessageType<C>> = C['messages'][T] extends {
   reply: infer Reply extends TSchema

@@ -11,7 +11,8 @@ export {
   type MessageContract,
   type MessagePayload,
   type MessageReply,
-  type MessageType
+  type MessageType,
+  type WithPayload
 } from './contract.js'
 export type { ErrorCode } from './errors.js'
 export type { Jsonified } from './jsonified.js'

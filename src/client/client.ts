@@ -1,4 +1,4 @@
-import type { Contract, EventPayload, EventType, MessagePayload, MessageReply, MessageType } from '../contract.js'
+import type { Contract, EventPayload, EventType, MessagePayload, MessageReply, MessageType, WithPayload } from '../contract.js'
 import type { WsTicketError } from './error.js'
 import { streamEvents } from './event-stream.js'
 import { keepConnected } from './link.js'
@@ -12,10 +12,13 @@ export interface Client<C extends Contract> {
   /** What it does at the moment. */
   readonly status: ClientStatus
   /**
-   * Sends a message and resolves with the reply. Without a connection it waits for one.
+   * Sends a message and resolves with the reply. Without a connection it waits for one. A payload that may be `{}` may be left out.
    * Rejects with a {@link WsTicketError}.
    */
-  send<T extends MessageType<C>>(type: T, payload: MessagePayload<C, T>, options?: SendOptions): Promise<MessageReply<C, T>>
+  send<T extends MessageType<C>>(
+    type: T,
+    ...payload: WithPayload<MessagePayload<C, T>, [options?: SendOptions | undefined]>
+  ): Promise<MessageReply<C, T>>
   /** Calls the listener with each such event, and the topic it was published to. Returns what takes it off. */
   on<T extends EventType<C>>(event: T, listener: (payload: EventPayload<C, T>, topic: string | undefined) => void): () => void
   /**
@@ -98,7 +101,7 @@ export function createClient(options: UntypedOptions): UntypedClient {
 /** What a client is whatever its contract, of which nothing but types is there. */
 interface UntypedClient {
   readonly status: ClientStatus
-  send(type: string, payload: unknown, options?: SendOptions): Promise<unknown>
+  send(type: string, payload?: unknown, options?: SendOptions): Promise<unknown>
   on(event: string, listener: (payload: unknown, topic: string | undefined) => void): () => void
   events(event: string): AsyncIterable<unknown>
   onStatus: Client<Contract>['onStatus']

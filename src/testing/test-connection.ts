@@ -3,7 +3,7 @@ import { systemClock } from '../client/clock.js'
 import { clientError, toldError, WsTicketError } from '../client/error.js'
 import { decodeFrame, type ServerFrame } from '../client/frame.js'
 import { keepRequests, type Requests } from '../client/requests.js'
-import type { Contract, MessagePayload, MessageReply, MessageType } from '../contract.js'
+import type { Contract, MessagePayload, MessageReply, MessageType, WithPayload } from '../contract.js'
 import type { ErrorCode } from '../errors.js'
 import { CloseCode, ControlType } from '../protocol.js'
 import type { Credentials } from './credentials.js'
@@ -33,12 +33,15 @@ export interface TestConnection<C extends Contract = Contract> extends AsyncDisp
   /** The oldest frame of a type, or of any, that was not read; or the next that comes. Frames of other types stay unread. */
   next<T extends FrameType<C>>(type?: T, options?: WaitOptions): Promise<Frame<C, T>>
   /**
-   * Sends a message with an id and resolves with the reply. Rejects with the `code`, `statusCode`, `retryAfter` and `errors` of the
-   * `$error` that came.
+   * Sends a message with an id and resolves with the reply. A payload that may be `{}` may be left out. Rejects with
+   * the `code`, `statusCode`, `retryAfter` and `errors` of the `$error` that came.
    */
-  request<T extends MessageType<C>>(type: T, payload: MessagePayload<C, T>, options?: WaitOptions): Promise<MessageReply<C, T>>
+  request<T extends MessageType<C>>(
+    type: T,
+    ...payload: WithPayload<MessagePayload<C, T>, [options?: WaitOptions | undefined]>
+  ): Promise<MessageReply<C, T>>
   /** Sends a message without an id: it is not answered; where it is refused, a `$error` without an id comes. */
-  send<T extends MessageType<C>>(type: T, payload: MessagePayload<C, T>): void
+  send<T extends MessageType<C>>(type: T, ...payload: WithPayload<MessagePayload<C, T>>): void
   /** Resolves when whatever the server has sent until now has come: then `unread` shows that nothing else did. */
   flushed(): Promise<void>
   /**
@@ -59,8 +62,8 @@ export interface UntypedConnection extends AsyncDisposable {
   readonly unread: readonly ServerFrame[]
   readonly socket: WebSocket
   next(type?: string, options?: WaitOptions): Promise<ServerFrame>
-  request(type: string, payload: unknown, options?: WaitOptions): Promise<unknown>
-  send(type: string, payload: unknown): void
+  request(type: string, payload?: unknown, options?: WaitOptions): Promise<unknown>
+  send(type: string, payload?: unknown): void
   flushed(): Promise<void>
   refresh(credentials?: Credentials): Promise<number>
   closed(options?: WaitOptions): Promise<Closed>
@@ -122,7 +125,7 @@ export class LiveTestConnection implements UntypedConnection {
     return this.#inbox.take(type, timeout)
   }
 
-  async request(type: string, payload: unknown, { timeout = this.#parts.timeout }: WaitOptions = {}): Promise<unknown> {
+  async request(type: string, payload?: unknown, { timeout = this.#parts.timeout }: WaitOptions = {}): Promise<unknown> {
     try {
       return await this.#requests.send(type, payload, { timeout })
     } catch (error) {
@@ -131,7 +134,7 @@ export class LiveTestConnection implements UntypedConnection {
     }
   }
 
-  send(type: string, payload: unknown): void {
+  send(type: string, payload?: unknown): void {
     this.socket.send(JSON.stringify({ type, payload }))
   }
 

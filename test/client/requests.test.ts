@@ -14,6 +14,15 @@ t.test('an answer that takes too long is not waited for, and passed over when it
   t.same(await client.send('echo', { text: '3' }, { timeout: Number.POSITIVE_INFINITY }), { text: '3' })
 })
 
+t.test('a payload that is left out is an empty one', async (t) => {
+  const world = await ClientWorld.start(t)
+  const client = await world.openClient()
+  t.same(
+    [await client.send('bare'), await client.send('bare', undefined, { timeout: 20_000 }), await client.send('bare', {})],
+    [{}, {}, {}]
+  )
+})
+
 t.test('a message that waits for a connection in vain was not executed', async (t) => {
   const world = await ClientWorld.start(t)
   const client = world.client({ token: () => new Promise<never>(() => {}), connectTimeout: 60_000 })

@@ -11,6 +11,7 @@ const contract = defineContract({
   messages: {
     echo: { payload: text, reply: text },
     say: { payload: text },
+    bare: { payload: Type.Object({}), reply: Type.Object({}) },
     fail: { payload: text }
   },
   events: { news: text, other: text }
@@ -31,6 +32,7 @@ async function build(t: Test, options: AppOptions & { readonly connect?: Connect
     handlers: {
       echo: async (payload) => payload,
       say: (payload) => void route.publish('all', 'news', payload),
+      bare: (payload) => payload,
       fail: ({ text }) => {
         throw Object.assign(new Error(text), { statusCode: 403, code: 'READ_ONLY' })
       }
@@ -62,6 +64,7 @@ t.test('a request resolves with its reply, whatever else comes', async (t) => {
   t.same(replies, [{ text: '1' }, { text: '2' }, { text: '3' }])
   t.equal(await ann.request('say', { text: 'hello' }), null)
   t.same(ann.unread, [{ type: 'news', topic: 'all', payload: { text: 'hello' } }])
+  t.same(await ann.request('bare'), {}, 'and a payload that is left out is an empty one')
 })
 
 t.test('a request that is refused rejects with all that the error says', async (t) => {
@@ -142,7 +145,7 @@ t.test('a request whose answer does not come is told of', async (t) => {
   const app = await buildApp(t)
   app.wsRoute('/talk', {
     contract,
-    handlers: { echo: () => new Promise<never>(() => {}), say: () => {}, fail: () => {} },
+    handlers: { echo: () => new Promise<never>(() => {}), say: () => {}, bare: () => ({}), fail: () => {} },
     closeTimeout: 10
   })
   const ann = await connect<typeof contract>(app, '/talk', { user: { sub: 'ann' }, timeout: 30_000 })

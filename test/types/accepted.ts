@@ -18,6 +18,7 @@ import wsTicketByDefault, {
   type MessageReply,
   type RedisClient,
   type TicketStore,
+  type WithPayload,
   type WsRoute,
   type WsTicketOptions,
   wsTicket
@@ -338,6 +339,24 @@ chatClient.onStatus((status, reason) => {
   isExactly<ClientStatus>()(status)
   isExactly<number | undefined>()(reason?.retryAfter)
 })
+// a payload that may be {} may be left out
+const lists = defineContract({
+  messages: {
+    all: { payload: Type.Object({}), reply: Type.Array(Type.String()) },
+    some: { payload: Type.Object({ from: Type.Optional(Type.Integer()) }) },
+    any: { payload: Type.Unknown() },
+    mapped: { payload: Type.Record(Type.String(), Type.String()) }
+  }
+})
+declare const reader: Client<typeof lists>
+isExactly<string[]>()(await reader.send('all'))
+reader.send('all', {}, { timeout: 1 })
+reader.send('all', undefined, { timeout: 1 })
+reader.send('some')
+reader.send('some', { from: 1 }, { signal })
+reader.send('any')
+reader.send('mapped')
+
 try {
   await chatClient.send('chat.leave', { room: 'x' })
 } catch (error) {
@@ -377,6 +396,14 @@ isExactly<Frame<typeof chat>>()(await ann.next())
 for (const frame of ann.unread) if (frame.type === 'chat.message') isExactly<string>()(frame.payload.from)
 isExactly<number>()(await ann.refresh({ token: 'x' }))
 isExactly<number>()((await ann.close(1000, 'x')).code)
+declare const listing: TestConnection<typeof lists>
+isExactly<string[]>()(await listing.request('all'))
+listing.request('some', undefined, { timeout: 1 })
+listing.request('some', { from: 1 })
+listing.send('all')
+listing.send('some', { from: 1 })
+same<WithPayload<{ a?: 1 }>, [payload?: { a?: 1 } | undefined]>()
+same<WithPayload<{ a: 1 }, [b?: 2]>, [payload: { a: 1 }, b?: 2]>()
 export const asAnybody: TestConnection = await connect(app, '/chat', { headers: { 'x-api-key': 'x' } })
 isExactly<unknown>()(await asAnybody.request('anything', { at: 'all' }))
 export const secure = connect(Fastify({ https: {} }), '/chat')

@@ -11,6 +11,7 @@ const chat = defineContract({
   },
   events: { news: Type.Object({ text: Type.String() }) }
 })
+const lists = defineContract({ messages: { some: { payload: Type.Object({ from: Type.Optional(Type.Integer()) }) } } })
 const empty = defineContract({})
 const note = () => {}
 const say = () => ({ id: '1' })
@@ -139,12 +140,20 @@ client.send('say', { txet: 'x' }) // error TS2353
 client.send('say', { text: 1 }) // error TS2322
 client.send('say') // error TS2554
 client.send('note', 1, { timeout: '1s' }) // error TS2322
+client.send('note') // error TS2554
+client.send('note', undefined) // error TS2345
 client.send('say', { text: 'x' }).then(({ nr }) => nr) // error TS2339
 client.on('nwes', () => {}) // error TS2345
 client.on('say', () => {}) // error TS2345
 client.on('news', ({ txet }) => txet) // error TS2339
 client.events('nwes') // error TS2345
 client.status = 'open' // error TS2540
+
+const reader = createClient<typeof lists>({ url: '/lists', token: () => 'x' })
+reader.send('some', { form: 1 }) // error TS2353
+reader.send('some', { from: '1' }) // error TS2322
+reader.send('some', {}, { timeout: '1s' }) // error TS2322
+reader.send('some', {}, {}, {}) // error TS2554
 
 // tests of apps
 const ann = await connect<typeof chat>(app, '/chat', { user: { sub: 'ann' } })
@@ -158,6 +167,7 @@ ann.request('say') // error TS2554
 ann.request('say', { text: 'x' }).then(({ nr }) => nr) // error TS2339
 ann.send('news', { text: 'x' }) // error TS2345
 ann.send('say', { text: 1 }) // error TS2322
+ann.send('say') // error TS2554
 ann.next('nwes') // error TS2345
 ann.next('say') // error TS2345
 ann.next('news').then(({ payload }) => payload.txet) // error TS2339
