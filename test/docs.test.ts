@@ -90,6 +90,18 @@ t.test('every block of code is in a language that the tests know, and well forme
   }
 })
 
+t.test('the settings of a proxy stand in one place, so that no lesser copy is taken for them', async (t) => {
+  const kept = { nginx: /proxy_pass/, haproxy: /^frontend /m }
+  for (const [proxy, sign] of Object.entries(kept)) {
+    const found = allBlocks.filter(({ language, text }) => language === proxy || sign.test(text))
+    t.same(
+      found.map(({ page }) => page),
+      ['docs/deployment.md'],
+      proxy
+    )
+  }
+})
+
 t.test('the newest entry of CHANGELOG.md is of the version of the package', async (t) => {
   const { version } = await readManifest()
   const [, newest] = /^## (\d+\.\d+\.\d+)/m.exec(textOf('CHANGELOG.md')) ?? []
