@@ -162,19 +162,26 @@ t.test('a WebSocket that can not be made is an attempt that failed', async (t) =
 
 t.test('a WebSocket that tells of no end where it could not be opened, as on Node 22, is not waited for', async (t) => {
   const world = await ClientWorld.start(t)
-  class Mute {
-    onmessage = () => {}
-    onclose = () => {}
-    onerror = () => {}
-    constructor() {
-      queueMicrotask(() => this.onerror())
+  const cause = new Error('may hold a secret')
+  for (const event of [undefined, {}, { error: cause }]) {
+    class Mute {
+      onmessage = () => {}
+      onclose = () => {}
+      onerror = (_event?: object) => {}
+      constructor() {
+        queueMicrotask(() => this.onerror(event))
+      }
+      send() {}
+      close() {}
     }
-    send() {}
-    close() {}
+    const client = world.client({ WebSocket: Mute })
+    await becomes(client, 'waiting')
+    const reason = world.reasons.at(-1)
+    t.match(reason, { code: 'DISCONNECTED', closeCode: 1006, isFinal: false })
+    t.equal(reason?.message, NO_WEBSOCKET, 'what it was told stays in the cause')
+    t.equal(reason?.cause, event?.error)
+    client.close()
   }
-  const client = world.client({ WebSocket: Mute })
-  await becomes(client, 'waiting')
-  t.match(world.reasons.at(-1), { code: 'DISCONNECTED', message: NO_WEBSOCKET, closeCode: 1006, cause: undefined })
 })
 
 t.test('an error on an open connection says nothing that its end does not', async (t) => {
