@@ -4,7 +4,7 @@ import type { Connection } from './connection/connection.js'
 import type { Contract } from './contract.js'
 import type { Target } from './publish/bus.js'
 import type { Delivery, Disconnection, WsRoute } from './publish/publisher.js'
-import type { AnyRouteOptions, ContextOf, ParamsOf, WsRouteOptions } from './route/route-options.js'
+import type { AnyRouteOptions, AuthorizeAnswer, ContextOf, ParamsOf, WsRouteOptions } from './route/route-options.js'
 import type { Stats } from './stats.js'
 import '@fastify/websocket'
 import '@fastify/rate-limit'
@@ -45,7 +45,9 @@ declare module 'fastify' {
       Given extends keyof AnyRouteOptions = never
     >(
       path: Path,
-      options: WsRouteOptions<C, Context, Path, Params, NoInfer<ContextOf<Context, Given>>> & { readonly [Name in Given]?: unknown }
+      options: WsRouteOptions<C, Context, Path, Params, NoInfer<ContextOf<Context, Given>>> & {
+        readonly [Name in Given]?: unknown
+      } & NoInfer<AuthorizeAnswer<Context>>
     ): WsRoute<C, ContextOf<Context, Given>, ParamsOf<Path, Params>>
 
     /** Publishing over all routes, and `stats()`. */

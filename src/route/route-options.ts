@@ -30,6 +30,27 @@ export type ParamsOf<Path extends string, Params> = [Params] extends [TSchema] ?
  */
 export type ContextOf<Context, Given> = [Context] extends [never] ? ('authorize' extends Given ? never : null) : Jsonified<Context>
 
+type Nothing = undefined | void
+
+/**
+ * What `app.wsRoute` asks of `authorize` besides: no answer that is nothing in one case and a value in another, as that of
+ * `roles.get(request.ip)`, since returning nothing admits. To return nothing always is what a check does that throws.
+ */
+export type AuthorizeAnswer<Context> = unknown extends Context
+  ? unknown
+  : [Context] extends [Nothing]
+    ? unknown
+    : [Extract<Context, Nothing>] extends [never]
+      ? unknown
+      : { readonly authorize?: AuthorizeMustNotReturnUndefinedBesideAValueAsThatAdmits_ReturnFalseToRefuse }
+
+declare const mark: unique symbol
+
+/** Its name is what TypeScript says of a function that is none. */
+interface AuthorizeMustNotReturnUndefinedBesideAValueAsThatAdmits_ReturnFalseToRefuse {
+  readonly [mark]: never
+}
+
 /** The options of Fastify's own routes; they hold for the ticket route and the upgrade alike. */
 export type FastifyRouteOptions = Pick<
   RouteShorthandOptions,
@@ -51,7 +72,8 @@ export interface WsRouteOptions<C extends Contract, Context, Path extends string
    * May the caller connect? Runs when a ticket is asked for, with `request.user` verified. Return false (403), or throw an
    * error with a `statusCode` from 400 to 499, to refuse; any other error is logged and not told (500
    * FST_WS_TICKET_AUTHORIZE_FAILED). Returning nothing admits, so `request.user.admin` alone admits everybody who has no such
-   * claim: say `=== true`. What it returns, plain JSON, becomes `connection.context`.
+   * claim: say `=== true`, or `?? false`; `app.wsRoute` refuses a type that is `undefined` or a value. What it returns, plain
+   * JSON, becomes `connection.context`.
    */
   authorize?: (request: FastifyRequest<{ Params: ParamsOf<Path, Params> }>) => Context | false | Promise<Context | false>
   /** Runs after `$welcome`, before the first message is handled. When it fails the connection is closed with 1011. */

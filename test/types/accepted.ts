@@ -275,6 +275,61 @@ app.wsRoute('/nothing', {
   },
   onOpen: ({ context }) => isExactly<null>()(context)
 })
+
+// nothing always, or a value always, or who knows: an answer that is not sometimes undefined
+declare const roles: ReadonlyMap<string, { role: string }>
+// biome-ignore lint/suspicious/noExplicitAny: what a module without types gives
+declare const untyped: (ip: string) => any
+declare const unclear: (ip: string) => unknown
+declare const reject: (ip: string) => void | undefined
+declare const rejectLater: (ip: string) => Promise<void>
+app.wsRoute('/check', { contract: empty, handlers: {}, authorize: ({ ip }) => reject(ip) })
+app.wsRoute('/check-later', { contract: empty, handlers: {}, authorize: ({ ip }) => rejectLater(ip) })
+app.wsRoute('/throws', {
+  contract: empty,
+  handlers: {},
+  authorize: () => {
+    throw new Error('no')
+  }
+})
+app.wsRoute('/false-or-nothing', {
+  contract: empty,
+  handlers: {},
+  authorize: ({ ip }) => (ip === '::1' ? false : undefined),
+  onOpen: ({ context }) => isExactly<null>()(context)
+})
+app.wsRoute('/or-false', {
+  contract: chat,
+  authorize: async ({ ip }) => roles.get(ip) ?? false,
+  handlers: {
+    'chat.send': (_payload, { context }) => ({ id: isExactly<string>()(context.role) ?? '1' }),
+    'chat.leave': (_payload, { context }) => isExactly<{ role: string }>()(context)
+  }
+})
+app.wsRoute('/or-null', {
+  contract: empty,
+  handlers: {},
+  authorize: ({ ip }) => roles.get(ip) ?? null,
+  onOpen: ({ context }) => isExactly<{ role: string } | null>()(context)
+})
+app.wsRoute('/untyped', { contract: empty, handlers: {}, authorize: ({ ip }) => untyped(ip), onOpen: ({ context }) => context.role })
+app.wsRoute('/unclear', {
+  contract: empty,
+  handlers: {},
+  authorize: async ({ ip }) => unclear(ip),
+  onOpen: ({ context }) => isExactly<unknown>()(context)
+})
+
+// handlers that return what the route itself answers say what that is, or return nothing of it
+const loop = app.wsRoute('/loop', {
+  contract: chat,
+  handlers: {
+    'chat.send': ({ text }): { id: string } => ({ id: String(loop.publish(text, 'chat.message', message).delivered) }),
+    'chat.leave': () => {
+      loop.publish('all', 'chat.message', message)
+    }
+  }
+})
 same<Jsonified<{ a: Date; b: bigint }>, { a: string; b: never }>()
 
 export function greet(connection: Connection<typeof chat>): boolean {

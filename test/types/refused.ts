@@ -100,6 +100,34 @@ app.wsRoute('/dates', {
   onOpen: ({ context }) => void context.at.getTime() // error TS2339
 })
 
+// an answer of authorize that is undefined in some cases, which would admit
+declare const roles: ReadonlyMap<string, { role: string }>
+declare const user: { admin?: boolean; role?: string }
+declare const check: (ip: string) => void | { role: string }
+app.wsRoute('/get', { contract: empty, handlers: {}, authorize: (request) => roles.get(request.ip) }) // error TS2322
+app.wsRoute('/await-get', { contract: empty, handlers: {}, authorize: async ({ ip }) => roles.get(ip) }) // error TS2322
+app.wsRoute('/without-request', { contract: empty, handlers: {}, authorize: () => roles.get('::1') }) // error TS2322
+app.wsRoute('/claim', { contract: empty, handlers: {}, authorize: () => user.admin }) // error TS2322
+app.wsRoute('/text', { contract: empty, handlers: {}, authorize: () => user.role }) // error TS2322
+app.wsRoute('/and', { contract: empty, handlers: {}, authorize: ({ ip }) => ip === '::1' && roles.get(ip) }) // error TS2322
+app.wsRoute('/check', { contract: empty, handlers: {}, authorize: ({ ip }) => check(ip) }) // error TS2322
+app.wsRoute('/typed', { contract: empty, handlers: {}, authorize: ({ ip }): { role: string } | undefined => roles.get(ip) }) // error TS2322
+app.wsRoute('/with-handlers', {
+  contract: chat,
+  authorize: (request) => roles.get(request.ip), // error TS2322
+  handlers: { note, say: (_payload, { context }) => ({ id: context?.role ?? '1' }) },
+  onOpen: (connection) => void connection.context?.role
+})
+const find = async ({ ip }: { ip: string }) => roles.get(ip)
+app.wsRoute('/found', { contract: empty, handlers: {}, authorize: find }) // error TS2322
+
+// a return type that would follow from that of the route itself; the README says what to do
+// biome-ignore format: what is expected stands at the end of its line
+const loop = app.wsRoute('/loop', { // error TS7022
+  contract: chat,
+  handlers: { note, say: ({ text }) => ({ id: String(loop.publish('all', 'news', { text }).delivered) }) } // error TS7023
+})
+
 // options
 app.wsRoute('/q', { contract: empty, handlers: {}, inFligth: 4 }) // error TS2561
 app.wsRoute('/r', { contract: empty, handlers: {}, inFlight: '4' }) // error TS2322
