@@ -1,8 +1,5 @@
 import { isSafe } from 'redos-detector'
-
-/** Their values are data, not schemas. */
-const DATA = new Set(['const', 'enum', 'default', 'examples'])
-const SCHEMA_MAPS = new Set(['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas'])
+import { nodesOf } from './schema-nodes.js'
 
 /** How many ways through a text a pattern may have, and how long they are looked for; neither goes by the clock. */
 const EFFORT = { maxScore: 100, maxSteps: 5000 }
@@ -13,12 +10,9 @@ const EFFORT = { maxScore: 100, maxSteps: 5000 }
  * @throws Error naming the pattern
  */
 export function checkPatterns(schema: object): void {
-  for (const [keyword, value] of Object.entries(schema)) {
-    if (keyword === 'pattern') checkPattern(value)
-    if (keyword === 'patternProperties') Object.keys(Object(value)).forEach(checkPattern)
-    if (DATA.has(keyword)) continue
-    const inner = SCHEMA_MAPS.has(keyword) ? Object.values(Object(value)) : [value].flat()
-    inner.filter(isObject).forEach(checkPatterns)
+  for (const [, node] of nodesOf(schema)) {
+    checkPattern(Reflect.get(node, 'pattern'))
+    Object.keys(Object(Reflect.get(node, 'patternProperties'))).forEach(checkPattern)
   }
 }
 
@@ -58,8 +52,4 @@ function withoutGroupNames({ source, flags }: RegExp): RegExp {
     source.replaceAll(GROUP_NAMES, (found: string, name: string | undefined) => (name === undefined ? found : '(')),
     flags
   )
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
 }

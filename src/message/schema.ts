@@ -2,6 +2,7 @@ import type { TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { escapePointer } from '../json-pointer.js'
 import type { ValidationIssue } from '../protocol.js'
+import { checkFormats } from './formats.js'
 import { checkPatterns } from './patterns.js'
 
 const MAX_ISSUES = 8
@@ -49,6 +50,7 @@ export function looksLikeSchema(schema: object): boolean {
  */
 export function compileSchema(schema: TSchema): Validator {
   checkPatterns(schema)
+  checkFormats(schema)
   const strictSchema = strict(schema)
   const validator = Compile(strictSchema)
   const explainer = hasUniqueItems(strictSchema) ? Compile(withoutUniqueItems(strictSchema)) : validator
