@@ -20,7 +20,7 @@ export interface Connection<C extends Contract = Contract, Context = unknown, Pa
   readonly topics: ReadonlySet<string>
   /** The end of the session in milliseconds since 1970; a refresh moves it. */
   readonly expiresAt: number
-  /** The app's logger with the connection's id. */
+  /** The app's logger; its lines have the connection's id as `connection`, its `route`, and the id of its `user`. */
   readonly log: FastifyBaseLogger
   /** Aborted when the connection is closed. */
   readonly signal: AbortSignal

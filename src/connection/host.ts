@@ -9,6 +9,8 @@ import type { LiveConnection } from './live-connection.js'
 
 /** What a route does for its connections. One for all of them, so that a connection holds no closures. */
 export interface ConnectionHost {
+  /** The route's path, with its constraints. */
+  readonly id: string
   readonly settings: ConnectionSettings
   readonly clock: Clock
   readonly log: FastifyBaseLogger

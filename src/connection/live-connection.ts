@@ -100,7 +100,7 @@ export class LiveConnection implements Connection, LimitedConnection, InletOwner
   }
 
   get log(): FastifyBaseLogger {
-    this.#log ??= this.#host.log.child({ connection: this.id })
+    this.#log ??= this.#host.log.child({ connection: this.id, route: this.#host.id, user: escapeControls(this.userId) })
     return this.#log
   }
 

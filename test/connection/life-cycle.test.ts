@@ -81,21 +81,24 @@ t.test('$welcome comes first, and the connection shows who is connected', async 
   t.match(app.wsTicket.stats(), NOTHING_LEFT)
 })
 
-t.test('a signal that is asked for after the end is aborted, and each connection has its own log', async (t) => {
-  const log = captureLog()
-  const { app } = await buildTimedApp(t, { server: { logger: log.logger } })
-  const closings = new Closings()
-  app.wsRoute('/echo', { ...echo, onOpen: ({ log }) => log.info('hello'), onClose: closings.onClose })
-  await listen(app)
-  const client = await connect(t, app, '/echo', as({ sub: 'ann' }))
-  client.socket.terminate()
-  const [closing] = await closings.count(1)
-  t.match(closing, { code: 1006, reason: '', connection: { signal: { aborted: true } } })
-  t.match(
-    log.lines.find(({ msg }) => msg === 'hello'),
-    { connection: closing?.connection.id }
-  )
-})
+t.test(
+  'a signal that is asked for after the end is aborted, and the lines of a connection say which it is, its route and its user',
+  async (t) => {
+    const log = captureLog()
+    const { app } = await buildTimedApp(t, { server: { logger: log.logger } })
+    const closings = new Closings()
+    app.wsRoute('/rooms/:room', { ...echo, onOpen: ({ log }) => log.info('hello'), onClose: closings.onClose })
+    await listen(app)
+    const client = await connect(t, app, '/rooms/1', as({ sub: 'ann\u001b\u009b' }))
+    client.socket.terminate()
+    const [closing] = await closings.count(1)
+    t.match(closing, { code: 1006, reason: '', connection: { signal: { aborted: true } } })
+    t.match(
+      log.lines.find(({ msg }) => msg === 'hello'),
+      { connection: closing?.connection.id, route: '/rooms/:room', user: 'ann\\u001b\\u009b' }
+    )
+  }
+)
 
 t.test('frames that come before an async onOpen is done are handled afterwards, in order', async (t) => {
   const { app } = await buildTimedApp(t)
