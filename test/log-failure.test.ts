@@ -1,6 +1,7 @@
 import Fastify from 'fastify'
 import t from 'tap'
 import { logFailure } from '../src/log-failure.js'
+import { RedisFailure } from '../src/redis/failure.js'
 import { captureLog } from './fixtures/log.js'
 
 t.test('whatever was thrown makes a line, and nothing is thrown', async (t) => {
@@ -27,4 +28,13 @@ t.test('whatever was thrown makes a line, and nothing is thrown', async (t) => {
   t.match(lines.at(-1), { msg: 'it failed', thrown: /can not be read|Error: x/ })
   logFailure(app.log, Object.freeze(Object.assign(new Error('long'), { message: 'x'.repeat(10_000) })), 'it failed')
   t.equal(String(lines.at(-1)?.thrown).length, 1000)
+})
+
+t.test('what went wrong with Redis is one line without a stack', async (t) => {
+  const { logger, lines } = captureLog()
+  const app = Fastify({ logger })
+  t.teardown(() => app.close())
+  t.equal(logFailure(app.log, new RedisFailure('TIMEOUT', 'not answered within 500 ms'), 'the ticket store failed', { type: 'echo' }), true)
+  t.match(lines, [{ level: 40, msg: 'the ticket store failed', type: 'echo', code: 'TIMEOUT', reason: 'not answered within 500 ms' }])
+  t.notOk(JSON.stringify(lines).includes('stack'))
 })
