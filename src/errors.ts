@@ -48,7 +48,10 @@ const table = {
   AUTHORIZE_FAILED: [500, 'The server failed to find out whether you may open this connection.'],
 
   // asking for a ticket or an upgrade
-  TLS_REQUIRED: [403, 'A secure channel is required; use https: and wss:.'],
+  TLS_REQUIRED: [
+    403,
+    'A secure channel is required; use https: and wss:. Behind a proxy that ends TLS the server needs trustProxy, and X-Forwarded-Proto from the proxy.'
+  ],
   ORIGIN_REFUSED: [403, 'This origin is not allowed; the server must list it in allowedOrigins.'],
   ORIGIN_MISSING: [
     403,

@@ -3,7 +3,7 @@ import t from 'tap'
 import { buildEchoApp, ORIGIN } from '../fixtures/app.js'
 import { issueTicket, requestTicket } from '../fixtures/tickets.js'
 
-const refused = { code: 'FST_WS_TICKET_TLS_REQUIRED', statusCode: 403 }
+const refused = { code: 'FST_WS_TICKET_TLS_REQUIRED', statusCode: 403, message: /proxy .* trustProxy, and X-Forwarded-Proto/ }
 
 function peer(remoteAddress: string, headers: Record<string, string> = {}) {
   return {
