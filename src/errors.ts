@@ -30,7 +30,7 @@ const table = {
   ],
 
   // when the app publishes
-  UNKNOWN_EVENT: [500, "The contract has no event '%s'; it has: %s."],
+  UNKNOWN_EVENT: [500, "There is no event '%s' in %s; known: %s."],
   INVALID_EVENT: [500, "The payload of event '%s' does not match its schema: %s."],
   FRAME_TOO_LARGE: [500, 'A frame of %s bytes is larger than maxBuffered (%s); send less at once or raise it.'],
   INVALID_TARGET: [500, "The target is %s; give { user: '<id>' }, { connection: '<id>' } or { all: true }."],

@@ -48,5 +48,5 @@ t.test('only what the app itself did wrong has a stack trace; what a client does
 })
 
 t.test('H10 values from outside can not fill in places of the message', async (t) => {
-  t.equal(fail('UNKNOWN_EVENT', ['%s %d', 'none']).message, "The contract has no event '%s %d'; it has: none.")
+  t.equal(fail('UNKNOWN_EVENT', ['%s %d', 'the contract', 'none']).message, "There is no event '%s %d' in the contract; known: none.")
 })

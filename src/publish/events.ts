@@ -21,13 +21,18 @@ export class EventEncoder {
     return this.#validators.has(event)
   }
 
+  /** The events that there are. */
+  get names(): string[] {
+    return [...this.#validators.keys()]
+  }
+
   /**
    * The frame of an event.
    * @throws FST_WS_TICKET_UNKNOWN_EVENT, FST_WS_TICKET_INVALID_EVENT, FST_WS_TICKET_FRAME_TOO_LARGE
    */
   encode(event: string, payload: unknown, topic?: string): Buffer {
     const validator = this.#validators.get(event)
-    if (!validator) throw fail('UNKNOWN_EVENT', [event, [...this.#validators.keys()].join(', ') || 'none'])
+    if (!validator) throw fail('UNKNOWN_EVENT', [event, 'the contract', this.names.join(', ') || 'none'])
     if (!validator.check(payload)) {
       const errors = validator.issues(payload)
       throw fail('INVALID_EVENT', [event, errors.map(({ path, message }) => `${path} ${message}`.trim()).join('; ')], { errors })

@@ -94,6 +94,10 @@ export class RoutePublisher {
   has(event: string): boolean {
     return this.#route.events.has(event)
   }
+
+  get events(): string[] {
+    return this.#route.events.names
+  }
 }
 
 /** The publishing side of all routes together: an event goes through every route whose contract has it. */
@@ -127,8 +131,9 @@ export class Publisher {
 
   #routesWith(event: string): RoutePublisher[] {
     const routes = this.#routes.filter((route) => route.has(event))
-    if (routes.length === 0) throw fail('UNKNOWN_EVENT', [event, 'no route that has it'])
-    return routes
+    if (routes.length > 0) return routes
+    const known = new Set(this.#routes.flatMap((route) => route.events))
+    throw fail('UNKNOWN_EVENT', [event, 'the contract of any route', [...known].join(', ') || 'none'])
   }
 }
 
