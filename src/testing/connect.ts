@@ -47,10 +47,11 @@ export interface ConnectOptions extends Credentials {
  * assert.equal((await ann.next('chat.message')).payload.text, 'hello')
  *
  * @throws WsTicketError with the `statusCode`, `code` and `retryAfter` of the answer where ticket or upgrade is refused;
- * TypeError where the app has not registered the plugin, or there is no `app.jwt` for `user`
+ * TypeError where an option is not known, the app has not registered the plugin, or there is no `app.jwt` for `user`
  */
 export function connect<C extends Contract = Contract>(app: TestedApp, path: string, options?: ConnectOptions): Promise<TestConnection<C>>
 export async function connect(app: TestedApp, path: string, options: ConnectOptions = {}): Promise<UntypedConnection> {
+  checkNames(options)
   await app.ready()
   const settings = settingsAt(app.server, path)
   if (!settings) throw new TypeError('The app has not registered fastify-ws-ticket, or its copy is another than that of the tests.')
@@ -73,6 +74,22 @@ export async function connect(app: TestedApp, path: string, options: ConnectOpti
   await naming(`The upgrade at ${path}`, within(untilOpen(socket), timeout, late))
   await connection.welcomed()
   return connection
+}
+
+const NAMES: Readonly<Record<keyof ConnectOptions, true>> = {
+  user: true,
+  token: true,
+  headers: true,
+  origin: true,
+  ip: true,
+  timeout: true,
+  autoPong: true
+}
+
+/** Without, a test that misspells who connects is told that nobody did. */
+function checkNames(options: object): void {
+  const stray = Object.keys(options).find((name) => !Object.hasOwn(NAMES, name))
+  if (stray !== undefined) throw new TypeError(`connect has no option '${stray}'; allowed: ${Object.keys(NAMES).join(', ')}.`)
 }
 
 /** Says which of the two requests it was that failed. */

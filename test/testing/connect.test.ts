@@ -23,6 +23,18 @@ t.test('a connection is opened with a ticket, and says who it is', async (t) => 
   t.same(await connection.close(), { code: 1000, reason: '' })
 })
 
+t.test('an option that is not known is named, with those that are', async (t) => {
+  const app = await buildEchoApp(t)
+  await t.rejects(Reflect.apply(connect, undefined, [app, '/echo', { usr: { sub: 'ann' }, timeout }]), {
+    name: 'TypeError',
+    message: "connect has no option 'usr'; allowed: user, token, headers, origin, ip, timeout, autoPong."
+  })
+  await t.rejects(Reflect.apply(connect, undefined, [app, '/echo', { ...ann, toString: 1 }]), /no option 'toString'/)
+  const everything = { ...ann, headers: {}, origin: ORIGIN, ip: '127.0.0.1', autoPong: false }
+  t.equal((await (await connect(app, '/echo', everything)).close()).code, 1000)
+  t.equal((await (await connect(app, '/echo', { token: app.jwt.sign({ sub: 'ann' }), timeout })).close()).code, 1000)
+})
+
 t.test('what the server sends with the welcome is not missed', async (t) => {
   const app = await buildApp(t)
   app.wsRoute('/early', {
