@@ -32,17 +32,24 @@ export type ContextOf<Context, Given> = [Context] extends [never] ? ('authorize'
 
 type Nothing = undefined | void
 
+/** Nothing in one case and a value in another? Not where it may be anything, nor, which takes the brackets, where it is not known yet. */
+type IsMixed<Context> = [unknown] extends [Context]
+  ? false
+  : [Context] extends [Nothing]
+    ? false
+    : [Extract<Context, Nothing>] extends [never]
+      ? false
+      : true
+
 /**
  * What `app.wsRoute` asks of `authorize` besides: no answer that is nothing in one case and a value in another, as that of
- * `roles.get(request.ip)`, since returning nothing admits. To return nothing always is what a check does that throws.
+ * `roles.get(request.ip)`, since returning nothing admits. To return nothing always is what a check does that throws. A
+ * function that is generic in its context is asked nothing.
  */
-export type AuthorizeAnswer<Context> = unknown extends Context
-  ? unknown
-  : [Context] extends [Nothing]
-    ? unknown
-    : [Extract<Context, Nothing>] extends [never]
-      ? unknown
-      : { readonly authorize?: AuthorizeMustNotReturnUndefinedBesideAValueAsThatAdmits_ReturnFalseToRefuse }
+export type AuthorizeAnswer<Context> =
+  IsMixed<Context> extends true
+    ? { readonly authorize?: AuthorizeMustNotReturnUndefinedBesideAValueAsThatAdmits_ReturnFalseToRefuse }
+    : unknown
 
 declare const mark: unique symbol
 

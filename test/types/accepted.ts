@@ -1,5 +1,5 @@
 import fastifyJwt from '@fastify/jwt'
-import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyPluginAsync, type FastifyRequest } from 'fastify'
 import { type Cluster, Redis } from 'ioredis'
 import type { Cluster as Cluster5, Redis as Redis5 } from 'ioredis5'
 import type { Redis as Valkey, Cluster as ValkeyCluster } from 'iovalkey'
@@ -9,6 +9,7 @@ import { type Client, type ClientStatus, createClient, type WebSocketClass, WsTi
 import wsTicketByDefault, {
   type AsyncApiDocument,
   type Connection,
+  type Contract,
   defineContract,
   type EventPayload,
   type Handler,
@@ -20,6 +21,7 @@ import wsTicketByDefault, {
   type TicketStore,
   type WithPayload,
   type WsRoute,
+  type WsRouteOptions,
   type WsTicketOptions,
   wsTicket
 } from '../../src/index.js'
@@ -319,6 +321,16 @@ app.wsRoute('/unclear', {
   authorize: async ({ ip }) => unclear(ip),
   onOpen: ({ context }) => isExactly<unknown>()(context)
 })
+
+// functions that are generic in the context, and options of any
+export function declare<C extends Contract, Context>(options: WsRouteOptions<C, Context, string, undefined>) {
+  return app.wsRoute('/generic', options)
+}
+export function declareChecked<Context>(authorize: (request: FastifyRequest) => Context | Promise<Context>) {
+  return app.wsRoute('/generic', { contract: empty, handlers: {}, authorize })
+}
+declare const anyOptions: WsRouteOptions<Contract, unknown, string, undefined>
+app.wsRoute('/any', anyOptions)
 
 // handlers that return what the route itself answers say what that is, or return nothing of it
 const loop = app.wsRoute('/loop', {
