@@ -4,7 +4,7 @@ import { Target } from './target.js'
 
 const CONNECTIONS = 64
 const ROUNDS = 9
-const RUN_MS = 600
+const RUN_MS = 1000
 
 const TICKET = 'fastify-ws-ticket'
 const LATER = 'fastify-ws-ticket, async handler'

@@ -3,7 +3,7 @@ import { Program } from './program.js'
 import { Target } from './target.js'
 
 const ROUNDS = 7
-const RUN_MS = 600
+const RUN_MS = 1000
 
 /** The load has the connections to all contenders, and 20,000 open files are what many systems give a process. */
 const MAX_FOR_FOUR = 4000

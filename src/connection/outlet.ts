@@ -48,7 +48,9 @@ export class Outlet {
 
   /** Bytes that the system has not taken yet. */
   get unsentBytes(): number {
-    return this.#socket.bufferedAmount + this.#frames.length + (this.#batch?.length ?? 0)
+    // what is compressed waits in the socket first
+    const unsent = this.#isCompressed ? this.#socket.bufferedAmount : this.#transport.writableLength
+    return unsent + this.#frames.length + (this.#batch?.length ?? 0)
   }
 
   /** Writes what one connection gets. It leaves as soon as all that was read with what it answers is handled. */
