@@ -381,7 +381,7 @@ export class LiveConnection implements Connection, LimitedConnection, InletOwner
   /** May it be written to? One that reads too slowly is closed. */
   #isReady(): boolean {
     if (this.isEnding) return false
-    if (!this.#isSlow()) return true
+    if (this.#outlet.isHolding || !this.#isSlow()) return true
     this.end(CloseCode.slowConsumer, 'too slow a reader')
     return false
   }

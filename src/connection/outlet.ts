@@ -46,6 +46,11 @@ export class Outlet {
     return { received: countOf(this.#transport, 'bytesRead'), sent: countOf(this.#transport, 'bytesWritten') }
   }
 
+  /** Does it hold something back that is not much yet? Until that is let out nothing has changed for the peer. */
+  get isHolding(): boolean {
+    return !this.#isCorked && (this.#batch !== undefined || this.#frames !== '')
+  }
+
   /** Bytes that the system has not taken yet. */
   get unsentBytes(): number {
     // what is compressed waits in the socket first
