@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js'
 import type { LiveConnection } from '../connection/live-connection.js'
 import type { ConnectionRegistry } from '../connection/registry.js'
-import { SharedFrame } from '../connection/shared-frame.js'
+import { SharedFrame } from '../wire/shared-frame.js'
 import type { BusMessage, DisconnectMessage, EventMessage, ForeignFrame, Target } from './bus.js'
 import type { EventEncoder } from './events.js'
 import type { Topics } from './topics.js'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { FrameMeter } from '../../src/connection/frame-meter.js'
+import { FrameMeter } from '../../src/wire/frame-meter.js'
 
 const TEXT = 0x81
 const TEXT_FRAGMENT = 0x01
