@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { buildApp, echoContract, echoHandlers } from '../fixtures/app.js'
 import { connect, listen } from '../fixtures/client.js'
 import { manyRequests } from '../fixtures/counted-echo.js'
+import { fragments, openRaw } from '../fixtures/frames.js'
 import { Written } from '../fixtures/written.js'
 
 /** An app whose sockets are known, and what is written to them. */
@@ -47,6 +48,24 @@ t.test('an open connection has no timer, few listeners, which all connections sh
   t.equal(countDistinct(transports), countDistinct(transports.slice(0, 1)))
   // `ws` has a closure of its own, by which a server forgets a socket
   t.equal(countDistinct(sockets), 5 + sockets.length)
+})
+
+t.test('a whole text is handled without an event of its socket; one in fragments comes by its socket', async (t) => {
+  const { app, sockets } = await given(t)
+  const client = await openRaw(t, app, { path: '/echo' })
+  let messages = 0
+  for (const socket of sockets) {
+    const { emit } = socket
+    socket.emit = (event, ...values) => {
+      if (event === 'message') messages++
+      return Reflect.apply(emit, socket, [event, ...values])
+    }
+  }
+  t.match(await client.request('echo', { text: 'whole' }), { payload: { text: 'whole' } })
+  t.equal(messages, 0)
+  client.write(...fragments('{"type":"echo","id":2,', '"payload":{"text":"in two"}}'))
+  t.match(await client.next(), { payload: { text: 'in two' } })
+  t.equal(messages, 1)
 })
 
 t.test('the 101 and $welcome leave in one write', async (t) => {
