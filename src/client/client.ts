@@ -85,6 +85,8 @@ export function createClient(options: UntypedOptions): UntypedClient {
         streamEvents<unknown>((push, end) => {
           const unlisten = on(event, push)
           const unwatch = statuses.add((now, reason) => now === 'closed' && end(reason))
+          // whoever comes after the end would wait for ever
+          if (link.status() === 'closed') queueMicrotask(end)
           return () => {
             unlisten()
             unwatch()

@@ -111,7 +111,7 @@ export function parseOptions({ url, origin, clock = systemClock, backoff = {}, .
 function chosen<T extends object>(kind: string, given: object, values: T): T {
   for (const name in values) {
     const value: unknown = Reflect.get(given, name) ?? values[name]
-    const needed = name === 'WebSocket' ? 'a class, as in the package ws' : `a ${kind}`
+    const needed = name === 'WebSocket' ? 'a class, as in ws' : `a ${kind}`
     if (!kind.startsWith(typeof value) || Number(value) < 0 || Number.isNaN(value)) throw wrong(name, needed)
     Object.assign(values, { [name]: value })
   }

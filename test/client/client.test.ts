@@ -100,6 +100,7 @@ t.test('an iteration ends with close, and throws when the client stops because o
   const ended = closed.events('news')[Symbol.asyncIterator]().next()
   closed.close()
   t.match(await ended, { done: true })
+  t.match(await closed.events('news')[Symbol.asyncIterator]().next(), { done: true }, 'and so does one that begins then')
 
   const stopped = await world.openClient()
   const thrown = stopped.events('news')[Symbol.asyncIterator]().next()
@@ -200,6 +201,6 @@ t.test('where there is no WebSocket it is said what to do', async (t) => {
   t.teardown(() => Reflect.set(globalThis, 'WebSocket', WebSocket))
   t.throws(() => createClient({ url: 'http://x', token: () => null }), {
     name: 'TypeError',
-    message: /`WebSocket` must be a class, as in the package ws/
+    message: /`WebSocket` must be a class, as in ws/
   })
 })

@@ -51,7 +51,7 @@ t.test('an option that is not what it must be is refused by its name', async (t)
     t.equal(refusalOf({ [name]: 'x' }), `TypeError: \`${name}\` must be a function.`)
   }
   t.equal(refusalOf({ token: undefined }), 'TypeError: `token` must be a function.')
-  t.equal(refusalOf({ WebSocket: { default: Socket } }), 'TypeError: `WebSocket` must be a class, as in the package ws.')
+  t.equal(refusalOf({ WebSocket: { default: Socket } }), 'TypeError: `WebSocket` must be a class, as in ws.')
   for (const name of ['connectTimeout', 'timeout', 'queueLimit', 'heartbeat', 'heartbeatTimeout']) {
     for (const wrong of [-1, Number.NaN, '10', true]) {
       t.equal(refusalOf({ [name]: wrong }), `TypeError: \`${name}\` must be a number from 0 on.`, String(wrong))
