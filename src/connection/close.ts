@@ -14,11 +14,6 @@ export function checkCloseCode(code: number): number {
   return code
 }
 
-/** What a peer gave for a reason, or somebody for a name, safe for a log and a terminal: control characters, those of eight bits too, as `\u…`. */
-export function escapeControls(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`)
-}
-
 /** A reason that fits into a close frame: at most 123 bytes, not cut inside of a character. */
 export function fitReason(reason: string): string {
   const bytes = Buffer.from(reason)

@@ -1,4 +1,5 @@
 import { fail } from '../errors.js'
+import { escapeToAscii } from '../escape.js'
 import type { Settings } from '../options.js'
 
 const MAX_LOGGED = 200
@@ -12,10 +13,5 @@ export function checkOrigin(origin: string | undefined, settings: Settings): str
   if (origin === undefined && settings.allowMissingOrigin) return null
   if (origin === undefined) throw fail('ORIGIN_MISSING')
   if (settings.allowedOrigins.has(origin)) return origin
-  throw fail('ORIGIN_REFUSED', [], { origin: loggable(origin) })
-}
-
-/** What a stranger sent, cut, and with all that a terminal might obey escaped. */
-function loggable(text: string): string {
-  return text.slice(0, MAX_LOGGED).replace(/[^ -~]/g, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  throw fail('ORIGIN_REFUSED', [], { origin: escapeToAscii(origin.slice(0, MAX_LOGGED)) })
 }
