@@ -225,7 +225,7 @@ export class LiveConnection implements Connection, LimitedConnection, InletOwner
   received(data: Buffer, isBinary: boolean): void {
     this.#inlet.told()
     const now = this.#host.clock.now()
-    if (!this.#isAcceptable(now)) return
+    if (this.isEnding || !this.#isAcceptable(now)) return
     if (isBinary) return this.end(CloseCode.unsupportedData, 'binary frames are not accepted')
     if (data.length > this.#host.settings.maxPayload) return this.end(CloseCode.messageTooBig, 'message too big')
     this.#host.receive(this, data.toString(), now)
@@ -281,7 +281,7 @@ export class LiveConnection implements Connection, LimitedConnection, InletOwner
 
   /** Is a message to be handled that comes now? The round may be late; nothing is handled after the session's end all the same. */
   #isAcceptable(now: number): boolean {
-    if (this.#state !== 'open' || this.#isPeerLeaving() || !this.isInSession(now)) return false
+    if (this.#state !== 'open' || !this.isInSession(now)) return false
     this.#lastMessageAt = now
     return true
   }

@@ -3,9 +3,7 @@ import type { Duplex } from 'node:stream'
 import { fail, type TicketError } from '../errors.js'
 import { SUBPROTOCOL, TICKET_PROTOCOL_PREFIX } from '../protocol.js'
 import { isTicketFormat } from '../ticket/ticket.js'
-
-/** How a socket is read from. */
-type Reader = (bytes: Buffer) => void
+import type { Reader } from '../wire/inlet.js'
 
 /** `refused`: answered or given up; `settled`: the socket is somebody's WebSocket. */
 type HandshakeState = 'pending' | 'refused' | 'settled'

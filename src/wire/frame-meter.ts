@@ -63,7 +63,7 @@ export class FrameMeter {
 
   /** Is what comes next the start of a frame, and of a message unless it is a control frame? */
   get isBetweenMessages(): boolean {
-    return this.#place === 'start' && !this.#isMessageOpen
+    return this.isBetweenFrames && !this.#isMessageOpen
   }
 
   /** Is what comes next the start of a frame? */

@@ -15,13 +15,13 @@ export interface InletOwner {
   followed(extraFrames: number, messageBytes: number, now: number): void
 }
 
-type Reader = (bytes: Buffer) => void
+/** The listener by which a socket reads. */
+export type Reader = (bytes: Buffer) => void
 
 /** What a socket reads its bytes from, and writes them to. */
 export interface Wire {
   /** Corked until the turn ends, or what is sent is much. */
   readonly transport: Duplex
-  /** The listener by which the socket reads from it. */
   readonly reader: Reader
 }
 
@@ -110,7 +110,6 @@ export class Inlet {
 
   /** Nothing may overtake what the socket has not told of yet, and where others listen to its messages, it reads them all. */
   get #mayRead(): boolean {
-    if (this.#owner.isEnding) return false
     return this.#meter.isBetweenMessages && this.#meter.frames === this.#told && this.#socket.listenerCount('message') === 1
   }
 

@@ -8,7 +8,7 @@ import type { WsTicketOptions } from '../../src/index.js'
 import { wsTicket } from '../../src/index.js'
 import { buildApp, buildEchoApp, echoContract, echoHandlers, JWT_SECRET, ORIGIN } from '../fixtures/app.js'
 import { Client, listen, open, upgradeStatus } from '../fixtures/client.js'
-import { closeFrame, messageFrame, openRaw } from '../fixtures/frames.js'
+import { closeFrame, fragments, messageFrame, openRaw } from '../fixtures/frames.js'
 import { captureLog } from '../fixtures/log.js'
 import { connectRaw } from '../fixtures/raw-socket.js'
 import { SlowStore } from '../fixtures/slow-store.js'
@@ -262,7 +262,11 @@ t.test('behind a close frame that the app has sent by itself nothing is handled'
   const app = await buildApp(t)
   const sockets: WebSocket[] = []
   app.websocketServer.on('connection', (socket) => sockets.push(socket))
-  app.wsRoute('/echo', { contract: echoContract, handlers: { ...echoHandlers, note: ({ text }) => void texts.push(text) } })
+  const note = ({ text }: { text: string }) => {
+    texts.push(text)
+    for (const socket of sockets) socket.close(4001)
+  }
+  app.wsRoute('/echo', { contract: echoContract, handlers: { ...echoHandlers, note } })
   await listen(app)
   const client = await openRaw(t, app)
   for (const socket of sockets) socket.close(4001)
@@ -270,4 +274,10 @@ t.test('behind a close frame that the app has sent by itself nothing is handled'
   t.match(await client.closed, { code: 4001 })
   await client.raw.ended
   t.strictSame(texts, [])
+
+  const inPieces = await openRaw(t, app)
+  const halves = (text: string) => fragments('{"type":"note","payload":', `{"text":"${text}"}}`)
+  inPieces.write(...halves('first'), ...halves('late'), closeFrame(4001))
+  await inPieces.raw.ended
+  t.strictSame(texts, ['first'], 'nor what the socket has read with it')
 })
