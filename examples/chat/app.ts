@@ -43,6 +43,6 @@ export async function buildChat(config: Config): Promise<FastifyInstance> {
   declareSessions(app)
   declareMessages(app, chat)
   await registerPage(app)
-  await registerAsyncapi(app, home)
+  registerAsyncapi(app, home)
   return app
 }

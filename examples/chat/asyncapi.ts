@@ -1,13 +1,10 @@
-import { fileURLToPath } from 'node:url'
-import fastifyStatic from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
+import { registerDocs } from './docs.js'
 import { noQuery } from './rest-schemas.js'
 
-const PAGE = fileURLToPath(new URL('docs/', import.meta.url))
-
 /** Shows what the WebSockets speak at `/asyncapi.json`, and as a page at `/docs/`. `home` is the origin under which the app is reached. */
-export async function registerAsyncapi(app: FastifyInstance, home: string): Promise<void> {
+export function registerAsyncapi(app: FastifyInstance, home: string): void {
   const { host, protocol } = new URL(home)
   const info = {
     title: 'Chat',
@@ -24,5 +21,5 @@ export async function registerAsyncapi(app: FastifyInstance, home: string): Prom
     },
     handler: async () => app.wsTicket.asyncapi(info)
   })
-  await app.register(fastifyStatic, { root: PAGE, prefix: '/docs/', wildcard: false, decorateReply: false })
+  registerDocs(app, () => app.wsTicket.asyncapi(info))
 }

@@ -1,3 +1,4 @@
+import { ControlType } from '../protocol.js'
 import type { DescribedRoute } from '../route/described-route.js'
 import { rateOf } from './channel.js'
 import type { ControlKey } from './control.js'
@@ -26,16 +27,27 @@ export function contentOf(place: Place, { contract, table, settings }: Described
     const definition = table.definitions.get(type)
     const asked = writer.message(`message.${type}`, (pointer) => clientMessage(pointer, type, message, definition))
     const answer = writer.message(`reply.${type}`, (pointer) => replyMessage(pointer, type, message))
-    writer.receive(type, asked, answer, definition?.rate)
+    writer.receive({ name: type, title: type }, asked, answer, definition?.rate)
   }
   for (const [type, schema] of Object.entries(contract.events)) {
     const event = writer.message(`event.${type}`, (pointer) => eventMessage(pointer, type, schema))
-    writer.send(type, event)
+    writer.send({ name: type, title: type }, event)
   }
-  writer.receive('control.refresh', writer.control('refresh'), writer.control('refresh.reply'), settings.refreshLimit)
-  writer.receive('control.ping', writer.control('ping'), writer.control('ping.reply'))
-  for (const notice of ['welcome', 'expiring', 'error'] as const) writer.send(`control.${notice}`, writer.control(notice))
+  writer.receive(controlOf('refresh'), writer.control('refresh'), writer.control('refresh.reply'), settings.refreshLimit)
+  writer.receive(controlOf('ping'), writer.control('ping'), writer.control('ping.reply'))
+  for (const notice of ['welcome', 'expiring', 'error'] as const) writer.send(controlOf(notice), writer.control(notice))
   return writer
+}
+
+/** How an operation is called: in its key, and by people. */
+interface Name {
+  readonly name: string
+  /** The `type` of its frame. */
+  readonly title: string
+}
+
+function controlOf(key: keyof typeof ControlType): Name {
+  return { name: `control.${key}`, title: ControlType[key] }
 }
 
 class ContentWriter implements ChannelContent {
@@ -62,7 +74,7 @@ class ContentWriter implements ChannelContent {
     return this.message(`control.${key}`, () => ({ $ref: `#/components/messages/${key}` }))
   }
 
-  receive(name: string, message: Reference, answer: Reference, rate?: Parameters<typeof rateOf>[0]): void {
+  receive(name: Name, message: Reference, answer: Reference, rate?: Parameters<typeof rateOf>[0]): void {
     const channel = { $ref: this.#channel }
     const error = { $ref: `${this.#channel}/messages/control.error` }
     this.#add('receive', name, message, {
@@ -71,14 +83,20 @@ class ContentWriter implements ChannelContent {
     })
   }
 
-  send(name: string, message: Reference): void {
+  send(name: Name, message: Reference): void {
     this.#add('send', name, message)
   }
 
-  #add(action: 'receive' | 'send', name: string, message: Reference, others: Pick<AsyncApiOperation, 'reply' | 'x-rate-limit'> = {}): void {
+  #add(
+    action: 'receive' | 'send',
+    { name, title }: Name,
+    message: Reference,
+    others: Pick<AsyncApiOperation, 'reply' | 'x-rate-limit'> = {}
+  ): void {
     const key = this.#place.operationKeys.of(`${this.#place.key}.${action}.${name}`)
     this.operations[key] = {
       action,
+      title,
       channel: { $ref: this.#channel },
       messages: [message],
       ...others,

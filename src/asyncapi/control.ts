@@ -69,7 +69,7 @@ const FRAMES = {
     type: ControlType.refresh,
     summary: 'A new ticket extends the session on the open connection',
     fields: { id: FRAME_ID },
-    payload: Type.Object({ ticket: Type.String({ description: 'Asked for with { "refresh": "<id of the connection>" }' }) }),
+    payload: Type.Object({ ticket: Type.String({ description: 'Asked for with `{ "refresh": "<id of the connection>" }`' }) }),
     isClosed: true,
     ...NOTICE
   },

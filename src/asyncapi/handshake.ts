@@ -15,7 +15,7 @@ export function securitySchemes(settings: Settings): Record<string, AsyncApiSecu
         type: 'httpApiKey',
         in: 'header',
         name: 'Sec-WebSocket-Protocol',
-        description: `${SUBPROTOCOL}, ${TICKET_PROTOCOL_PREFIX}<ticket>: the protocols that the ticket route answers. Good once, for one connection.`
+        description: `\`${SUBPROTOCOL}, ${TICKET_PROTOCOL_PREFIX}<ticket>\`: the protocols that the ticket route answers. Good once, for one connection.`
       }
     }),
     ...(settings.ticketInQuery && {

@@ -101,8 +101,9 @@ export interface AsyncApiChannel {
 export interface AsyncApiOperation {
   /** From the server's side: it receives messages, and sends events. */
   readonly action: 'receive' | 'send'
+  /** The `type` of its frame. */
+  readonly title: string
   readonly channel: Reference
-  readonly summary?: string
   readonly messages: readonly Reference[]
   readonly reply?: { readonly channel: Reference; readonly messages: readonly Reference[] }
   readonly security: readonly Reference[]

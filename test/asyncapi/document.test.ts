@@ -136,13 +136,15 @@ t.test('a message is received and replied to, an event is sent, and so are the f
   const ref = (key: string) => ({ $ref: `#/channels/chat/messages/${key}` })
   t.strictSame(document.operations['chat.receive.ask'], {
     action: 'receive',
+    title: 'ask',
     channel,
     messages: [ref('message.ask')],
     reply: { channel, messages: [ref('reply.ask'), ref('control.error')] },
     'x-rate-limit': { max: 10, timeWindow: 10_000, burst: 10, per: 'user' },
     security
   })
-  t.strictSame(document.operations['chat.send.news'], { action: 'send', channel, messages: [ref('event.news')], security })
+  t.strictSame(document.operations['chat.send.news'], { action: 'send', title: 'news', channel, messages: [ref('event.news')], security })
+  t.match(document.operations['chat.receive.control.ping'], { title: '$ping' })
   t.same(Object.keys(document.operations), [
     'chat.receive.ask',
     'chat.send.news',

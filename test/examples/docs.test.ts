@@ -1,4 +1,8 @@
+import Fastify from 'fastify'
+import type { Page } from 'playwright-core'
 import t from 'tap'
+import { resolved } from '../../examples/chat/docs/resolved.js'
+import { registerDocs } from '../../examples/chat/docs.js'
 import { faultsOf, lookUp } from '../fixtures/asyncapi.js'
 import { launchBrowser } from '../fixtures/browser.js'
 import { describe, routes } from '../fixtures/described-contracts.js'
@@ -44,6 +48,36 @@ t.test('the ticket route in OpenAPI and the channel in AsyncAPI lead to each oth
   t.same(await follow(openapi.externalDocs.url), asyncapi)
 })
 
+t.test('the official parser has nothing to object to, in documents of all kinds of contracts', async (t) => {
+  const documents = [
+    await fetched(`${chat.origin}/asyncapi.json`),
+    await describe(t, routes),
+    await describe(t, routes, { ticketTransport: ['subprotocol', 'query'], authenticate: () => ({ sub: 'ann' }) })
+  ]
+  for (const document of documents) {
+    const { operations } = JSON.parse(await resolved(document))
+    t.same(Object.keys(operations), Object.keys(document.operations))
+  }
+  await t.rejects(resolved({ asyncapi: '3.0.0' }), /info/)
+})
+
+t.test('the page is served, and nothing else of its folder', async (t) => {
+  for (const name of ['package.json', 'node_modules/react/package.json', 'resolved.ts', 'index.html']) {
+    t.equal((await fetch(`${chat.origin}/docs/${name}`)).status, 404, name)
+  }
+})
+
+t.test('without what it is shown by, the page says what to do, and the log says why', async (t) => {
+  const lines: string[] = []
+  const app = Fastify({ logger: { stream: { write: (line) => lines.push(line) } } })
+  t.teardown(() => app.close())
+  registerDocs(app, () => ({ asyncapi: '3.0.0' }))
+  const answer = await app.inject('/docs/')
+  t.equal(answer.statusCode, 503)
+  t.match(answer.json(), { code: 'CHAT_DOCS_NOT_MADE', message: '`npm run setup`' })
+  t.match(lines.join(''), 'The document is not valid')
+})
+
 t.test('a page shows all of the document under the strict policy, in light and in dark', async (t) => {
   if (!needs(t, 'chromium')) return
   const browser = await launchBrowser(t)
@@ -54,14 +88,16 @@ t.test('a page shows all of the document under the strict policy, in light and i
     const complaints: string[] = []
     page.on('console', (message) => complaints.push(message.text()))
     page.on('pageerror', (error) => complaints.push(error.message))
-    await page.goto(`${chat.origin}/docs/`)
-    await page.waitForSelector('#close-codes')
+    page.on('request', (request) => request.url().startsWith(chat.origin) || complaints.push(request.url()))
+    const response = await page.goto(`${chat.origin}/docs/`)
+    t.match(response?.headers()['content-security-policy'], /^default-src 'self';(?!.*unsafe)/)
+    await page.waitForSelector('.message')
     t.equal(await page.title(), 'Chat')
-    t.same(await page.locator('article').evaluateAll((nodes) => nodes.map(({ id }) => id).sort()), Object.keys(document.operations).sort())
-    t.match(await page.locator('[id="chat.receive.chat.send"]').innerText(), /10 in 10 s.*"type": "chat.send".*1 to 500 characters/s)
-    t.match(await page.locator('[id="chat.send.control.error"]').innerText(), 'FST_WS_TICKET_RATE_LIMITED')
-    t.equal(await page.locator('nav a').count(), Object.keys(document.operations).length + 2)
+    t.same(await operationsOf(page), Object.keys(document.operations))
+    await openAll(page)
     t.equal(await page.evaluate('document.documentElement.scrollWidth'), 390, 'fits a phone')
+    const text = await page.locator('main').innerText()
+    for (const shown of SHOWN) t.match(text, shown)
     backgrounds.add(String(await page.evaluate('getComputedStyle(document.body).backgroundColor')))
     t.same(complaints, [])
     await page.close()
@@ -69,10 +105,38 @@ t.test('a page shows all of the document under the strict policy, in light and i
   t.equal(backgrounds.size, 2)
 
   const other = await describe(t, routes)
+  const body = await resolved(other)
   const page = await browser.newPage()
-  await page.route('**/asyncapi.json', (route) => route.fulfill({ json: other }))
+  await page.route('**/docs/document.json', (route) => route.fulfill({ body, contentType: 'application/json' }))
   page.on('pageerror', (error) => t.fail(error.message))
   await page.goto(`${chat.origin}/docs/`)
-  await page.waitForSelector('#close-codes')
-  t.equal(await page.locator('article').count(), Object.keys(other.operations).length, 'every kind of contract is shown')
+  await page.waitForSelector('.message')
+  t.same(await operationsOf(page), Object.keys(other.operations), 'every kind of contract is shown')
 })
+
+/** What only the right parts of the page can say. */
+const SHOWN = [
+  /^chat\.send 10 in 10 s, 10 at once, per user$/m,
+  /^\[ 1 \.\. 500 \] characters$/m,
+  /^must match: \^\[A-Za-z0-9\]/m,
+  /^ *"members": \[$/m,
+  /^maxPayload\s65536$/m,
+  /^POST \/chat\/ticket with your token/m,
+  /^FST_WS_TICKET_RATE_LIMITED\s429\s/m,
+  /^4408\sunresponsive$/m
+]
+
+/** The keys of the operations in the order of the page. */
+async function operationsOf(page: Page): Promise<string[]> {
+  return await page.locator('.message').evaluateAll((nodes) => nodes.map(({ id }) => id))
+}
+
+/** Opens whatever can be opened. */
+async function openAll(page: Page): Promise<void> {
+  await page.evaluate(`for (const details of document.querySelectorAll('details')) details.open = true`)
+  for (const name of [/Extensions$/, /^Expected Reply Messages$/, /^Expand all$/]) {
+    await page.evaluate(`for (const button of document.querySelectorAll('button')) if (${name}.test(button.textContent)) button.click()`)
+  }
+  // they are opened one within the other
+  await page.getByText('must match').first().waitFor()
+}
