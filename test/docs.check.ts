@@ -10,7 +10,7 @@ import { createInterface, type Interface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { compile, emptyFolder, installAsNamed, packPackage, pin } from './fixtures/packed.js'
-import { findPython } from './fixtures/parts.js'
+import { findCommand, findPython } from './fixtures/parts.js'
 import { freePort } from './fixtures/ports.js'
 import { outsideTap, run } from './fixtures/processes.js'
 import { allBlocks, blockAfter, blockWith, fileOf, filesOf, textOf } from './fixtures/readme.js'
@@ -275,11 +275,21 @@ t.test('curl gets a ticket, and shows the upgrade and the welcome', async (t) =>
 t.test('wscat sends a message and prints the reply', async (t) => {
   const command = withTicket(blockWith('sh', 'wscat', CLIENTS).replace('npx ', ''))
   // it leaves when its input ends, which in a terminal it does not
-  const lines = startProgram(t, 'sh', ['-c', command], chat, shellEnv)
+  await printsReply(t, startProgram(t, 'sh', ['-c', command], chat, shellEnv))
+})
+
+t.test('websocat sends what is typed and prints the reply', async (t) => {
+  if (findCommand('websocat') === undefined) return t.plan(0, 'websocat is not installed')
+  const [, message = ''] = /--execute '(.*)'/.exec(blockWith('sh', 'wscat', CLIENTS)) ?? []
+  const command = withTicket(`{ echo '${message}'; cat; } | ${blockWith('sh', 'websocat', CLIENTS)}`)
+  await printsReply(t, startProgram(t, 'sh', ['-c', command], chat, shellEnv))
+})
+
+async function printsReply(t: Test, lines: Interface): Promise<void> {
   const reply = JSON.parse(await lineWith(lines, /(.*\$reply.*)/))
   t.type(reply.payload.id, 'number')
   t.same({ ...reply, payload: { id: 1 } }, JSON.parse(blockWith('json', '$reply', CLIENTS)))
-})
+}
 
 t.test('the reference is that of the package', async (t) => {
   const script = fileURLToPath(new URL('../docs/reference.mjs', import.meta.url))
