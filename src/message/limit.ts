@@ -47,7 +47,8 @@ export class Gcra {
 
   constructor(rate: RateSettings) {
     this.#intervalMs = rate.timeWindowMs / rate.max
-    this.#toleranceMs = this.#intervalMs * (rate.burst - 1)
+    // times are rounded when they are added up: half a token, or half a millisecond, is let pass rather than a whole one refused
+    this.#toleranceMs = this.#intervalMs * (rate.burst - 1) + Math.min(this.#intervalMs, 1) / 2
   }
 
   /** Milliseconds until a token is there; 0 when there is one. */

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import t from 'tap'
 import { ConnectionLimit, Gcra, type LimitedConnection, type MessageLimit, SharedLimit } from '../../src/message/limit.js'
 
@@ -20,8 +21,28 @@ t.test('the rule gives a burst at once and then one for each interval', async (t
     fullAt = rule.next(fullAt, 10_000)
   }
   t.equal(rule.wait(fullAt, 10_000), 500)
-  t.equal(rule.wait(fullAt, 10_499.5), 1, 'a part of a millisecond is a whole one')
+  t.equal(rule.wait(fullAt, 10_499.25), 1, 'a part of a millisecond is a whole one')
   t.equal(rule.wait(fullAt, 10_500), 0)
+})
+
+t.test('times that no number holds exactly cost nobody a message, and give nobody one more', async (t) => {
+  const rates = fc.record({
+    max: fc.integer({ min: 1, max: 1000 }),
+    timeWindowMs: fc.integer({ min: 1000, max: 3_600_000 }),
+    burst: fc.integer({ min: 1, max: 1000 })
+  })
+  // what has passed since a machine was started, and since 1970
+  const times = fc.oneof(fc.double({ min: 0, max: 1e9, noNaN: true }), fc.integer({ min: 1_700_000_000_000, max: 1_900_000_000_000 }))
+  fc.assert(
+    fc.property(rates, times, (rate, now) => {
+      const limit = new ConnectionLimit(rate, 0)
+      const connection = connectionOf()
+      t.equal(passed(limit, connection, now, rate.burst + 2), rate.burst)
+      const wait = limit.take(connection, now)
+      t.ok(wait >= 1 && wait <= Math.ceil(rate.timeWindowMs / rate.max), String(wait))
+      t.equal(limit.take(connection, now + wait), 0, 'the wait that was told is enough')
+    })
+  )
 })
 
 t.test('a pause fills the bucket to its burst and no further', async (t) => {
