@@ -1,19 +1,19 @@
 import type { RawData, WebSocket } from 'ws'
-import type { LiveConnection } from './live-connection.js'
+import type { Peer } from './peer.js'
 
-/** Where a socket has its connection. Listeners are shared by all sockets and find it here, so that none costs a closure. */
-const CONNECTION = Symbol('fastify-ws-ticket connection')
+/** Where a socket has its peer. Listeners are shared by all sockets and find it here, so that none costs a closure. */
+const PEER = Symbol('fastify-ws-ticket peer')
 
 interface Attached {
-  [CONNECTION]?: LiveConnection
+  [PEER]?: Peer
 }
 
 /**
- * Makes the socket's events the connection's. Must run in the turn in which the socket opened, or frames are lost.
+ * Makes the socket's events those of the peer. Must run in the turn in which the socket opened, or frames are lost.
  * Listeners for errors that were there before are taken off: they hold on to the HTTP request.
  */
-export function attach(socket: WebSocket, connection: LiveConnection): void {
-  const attached: Attached = { [CONNECTION]: connection }
+export function attach(socket: WebSocket, peer: Peer): void {
+  const attached: Attached = { [PEER]: peer }
   Object.assign(socket, attached)
   socket.removeAllListeners('error')
   socket.on('error', onError)
@@ -24,23 +24,23 @@ export function attach(socket: WebSocket, connection: LiveConnection): void {
 }
 
 function onMessage(this: WebSocket & Attached, data: RawData, isBinary: boolean): void {
-  this[CONNECTION]?.received(toBuffer(data), isBinary)
+  this[PEER]?.received(toBuffer(data), isBinary)
 }
 
 function onPing(this: WebSocket & Attached): void {
-  this[CONNECTION]?.pinged()
+  this[PEER]?.pinged()
 }
 
 function onPong(this: WebSocket & Attached, data: Buffer): void {
-  this[CONNECTION]?.ponged(data)
+  this[PEER]?.ponged(data)
 }
 
 function onError(this: WebSocket & Attached, error: Error): void {
-  this[CONNECTION]?.log.debug({ err: error }, 'socket error')
+  this[PEER]?.connection.log.debug({ err: error }, 'socket error')
 }
 
 function onClose(this: WebSocket & Attached, code: number, reason: Buffer): void {
-  this[CONNECTION]?.closed(code, reason.toString())
+  this[PEER]?.connection.closed(code, reason.toString())
 }
 
 const NOTHING = Buffer.alloc(0)

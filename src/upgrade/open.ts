@@ -1,6 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
-import { attach } from '../connection/attach.js'
 import type { ConnectionHost } from '../connection/host.js'
 import { LiveConnection } from '../connection/live-connection.js'
 import type { ConnectionRegistry } from '../connection/registry.js'
@@ -74,7 +73,6 @@ export function openConnection(stage: OpenStage, socket: WebSocket, request: Fas
   stage.sockets.delete(socket)
   openings.delete(request)
   const connection = new LiveConnection(stage.host, socket, { transport: handshake.socket, reader }, { ...admission, release })
-  attach(socket, connection)
   stage.host.registry.add(connection)
   stage.metrics.handshakeEnded('opened')
   connection.open()

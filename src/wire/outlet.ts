@@ -51,11 +51,11 @@ export class Outlet {
     return !this.#isCorked && (this.#batch !== undefined || this.#frames !== '')
   }
 
-  /** Bytes that the system has not taken yet. */
-  get unsentBytes(): number {
-    // what is compressed waits in the socket first
-    const unsent = this.#isCompressed ? this.#socket.bufferedAmount : this.#transport.writableLength
-    return unsent + this.#frames.length + (this.#batch?.length ?? 0)
+  /** Has the system left more than that many bytes lying? What is held back was not offered to it yet: that comes before the verdict. */
+  isBehindBy(maxBytes: number): boolean {
+    if (this.#unsentBytes <= maxBytes) return false
+    this.release()
+    return this.#unsentBytes > maxBytes
   }
 
   /** Writes what one connection gets. It leaves as soon as all that was read with what it answers is handled. */
@@ -122,6 +122,13 @@ export class Outlet {
     this.#batch = undefined
     this.#frames = ''
     if (held.length > 0 && this.#socket.readyState === this.#socket.OPEN) this.#put(held)
+  }
+
+  /** Bytes that the system has not taken yet. */
+  get #unsentBytes(): number {
+    // what is compressed waits in the socket first
+    const unsent = this.#isCompressed ? this.#socket.bufferedAmount : this.#transport.writableLength
+    return unsent + this.#frames.length + (this.#batch?.length ?? 0)
   }
 
   /** Does the system leave lying what was written in earlier turns? */
