@@ -8,7 +8,7 @@ import type { ConnectionHost } from './host.js'
 import type { LifeCycle } from './life-cycle.js'
 import type { LiveConnection } from './live-connection.js'
 
-/** What a peer is reached by. */
+/** What a connection is made of besides its peer. */
 export interface PeerParts {
   readonly socket: WebSocket
   readonly wire: Wire
