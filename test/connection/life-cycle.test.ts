@@ -210,7 +210,7 @@ t.test('a slow onOpen is neither idle nor silent, and one that ends after the co
   t.equal(closing?.connection.send('news', { text: 'late' }), false)
 })
 
-t.test('an onOpen that fails after the connection is gone is not told to the client', async (t) => {
+t.test('an onOpen that fails after the connection is gone is not told to the client, and is no line in the log', async (t) => {
   const log = captureLog()
   const { app } = await buildTimedApp(t, { server: { logger: log.logger } })
   const opening = deferred()
@@ -218,10 +218,13 @@ t.test('an onOpen that fails after the connection is gone is not told to the cli
   app.wsRoute('/echo', { ...echo, onOpen: () => opening.promise, onClose: closings.onClose })
   await listen(app)
   const client = await connect(t, app, '/echo', as({ sub: 'ann' }))
+  const lost = await connect(t, app, '/echo', as({ sub: 'bob' }))
+  lost.socket.terminate()
+  t.match(await closings.count(1), [{ code: 1006 }])
   await app.wsTicket.disconnect({ user: 'ann' })
   opening.reject(new Error('aborted'))
   t.match(await client.closed, { code: 4403 })
-  t.match(await closings.count(1), [{ code: 4403 }])
+  t.match(await closings.count(2), [{ code: 1006 }, { code: 4403 }])
   t.same(
     log.lines.filter(({ msg }) => msg === 'the connection could not be opened'),
     []
