@@ -20,6 +20,8 @@ import { Peer } from './peer.js'
 import { Session } from './session.js'
 
 const DONE = Promise.resolve()
+/** As much as `maxBuffered` may wait; so many times as much for a while, as one turn may have more for a peer that reads well. */
+const MAX_BURST = 2
 const NO_TOPICS: ReadonlySet<string> = new Set()
 
 /**
@@ -187,7 +189,7 @@ export class LiveConnection implements Connection, LimitedConnection, OutletOwne
     if (this.isEnding) return this.#life.tickEnding(now)
     this.#pipeline?.expire(now)
     if (this.#life.isDraining) return this.#life.tickDraining(now)
-    if (this.endIfSlow()) return
+    if (this.#outlet.isStuckBehindBy(this.#host.settings.maxBuffered, now)) return this.#endAsSlow()
     this.#tickSession(now)
     this.#life.tickOpening(now)
     if (this.#life.isOpen) this.#peer.tick(now, ping)
@@ -199,10 +201,10 @@ export class LiveConnection implements Connection, LimitedConnection, OutletOwne
     return false
   }
 
-  /** Does its peer read too slowly? Closes it then. */
+  /** Does more wait for its peer than any burst excuses? Closes it then. */
   endIfSlow(): boolean {
-    if (!this.#outlet.isBehindBy(this.#host.settings.maxBuffered)) return false
-    this.end(CloseCode.slowConsumer, 'too slow a reader')
+    if (!this.#outlet.isBehindBy(MAX_BURST * this.#host.settings.maxBuffered)) return false
+    this.#endAsSlow()
     return true
   }
 
@@ -225,6 +227,10 @@ export class LiveConnection implements Connection, LimitedConnection, OutletOwne
     this.#topics = undefined
     this.#pipeline?.clear()
     this.#abort?.abort()
+  }
+
+  #endAsSlow(): void {
+    this.end(CloseCode.slowConsumer, 'too slow a reader')
   }
 
   #tickSession(now: number): void {

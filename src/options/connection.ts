@@ -26,7 +26,7 @@ export const connectionFields = {
   maxQueued: whole(0, 1000, 32),
   /** How long a handler may take before the client is told 503. */
   handlerTimeout: duration(10, HOUR, 10_000),
-  /** Bytes that may wait for a slow reader; more is closed with 1013. */
+  /** Bytes that may wait for a slow reader; who has left more waiting for 5 s, or has more than twice as much waiting, is closed with 1013. */
   maxBuffered: whole(1024, 1_073_741_824, 1_048_576),
   /** How often a ping is sent. */
   pingInterval: duration(100, HOUR, 25_000),

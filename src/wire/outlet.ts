@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
+import { Backlog } from './backlog.js'
 import type { Batch, SharedFrame } from './shared-frame.js'
 import { frameText, headerOf } from './text-frame.js'
 import { afterLoop, afterRead } from './turn.js'
@@ -31,6 +32,8 @@ export class Outlet {
   #isCorked = true
   /** Had the system not taken all when the transport was corked? */
   #wasBehind = false
+  /** Is there while more than the limit is left lying. */
+  #backlog: Backlog | undefined
 
   /** @param transport what the socket writes its bytes to: corked by the caller, and uncorked by the outlet when the turn ends */
   constructor(socket: WebSocket, transport: Duplex, owner: OutletOwner) {
@@ -56,6 +59,19 @@ export class Outlet {
     if (this.#unsentBytes <= maxBytes) return false
     this.release()
     return this.#unsentBytes > maxBytes
+  }
+
+  /** Has it left more lying for long? To be asked now and then. */
+  isStuckBehindBy(maxBytes: number, now: number): boolean {
+    const backlog = this.#backlog
+    if (!this.isBehindBy(maxBytes)) {
+      this.#backlog = undefined
+      return false
+    }
+    if (backlog && !backlog.isOld(now)) return false
+    const { sent } = this.bytes
+    this.#backlog = new Backlog(sent, now)
+    return backlog !== undefined && backlog.leftOf(this.#unsentBytes, sent) > maxBytes
   }
 
   /** Writes what one connection gets. It leaves as soon as all that was read with what it answers is handled. */

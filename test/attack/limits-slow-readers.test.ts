@@ -131,7 +131,7 @@ attack('H7 what slow readers kept in memory is given back', {}, async (t) => {
     codes,
     Array.from({ length: 20 }, () => 1013)
   )
-  t.ok(peak < before + 20 * 2 * 1_048_576, `at most twice the limit for each was kept: ${before} before, ${peak} then`)
-  t.ok(peak > before + 20 * 500_000, 'something was kept')
+  t.ok(peak < before + 20 * 2.5 * 1_048_576, `little more than twice the limit for each was kept: ${before} before, ${peak} then`)
+  t.ok(peak > before + 20 * 1_048_576, 'something was kept')
   t.ok(after < before + 4_000_000, `and it is given back: ${after} after`)
 })

@@ -1,12 +1,16 @@
 import { once } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { FastifyServerOptions } from 'fastify'
 import t, { type Test } from 'tap'
 import Type from 'typebox'
 import { type Connection, defineContract } from '../../src/index.js'
+import { makeCertificate } from '../fixtures/certificate.js'
 import { connect, listen, portOf } from '../fixtures/client.js'
 import { Closings } from '../fixtures/closings.js'
 import { frame, messageFrame, Opcode, openRaw } from '../fixtures/frames.js'
+import { findCommand } from '../fixtures/parts.js'
 import { connectRaw, handshakeHeaders, type RawSocket, requestBytes } from '../fixtures/raw-socket.js'
+import { withHttps } from '../fixtures/server-options.js'
 import { issueTicket } from '../fixtures/tickets.js'
 import { as, buildTimedApp } from '../fixtures/timed-app.js'
 
@@ -16,8 +20,8 @@ const contract = defineContract({
 })
 const BIG = { text: 'x'.repeat(60_000) }
 
-async function buildNewsApp(t: Test) {
-  const { app, clock } = await buildTimedApp(t, { plugin: { pingInterval: '1 hour' } })
+async function buildNewsApp(t: Test, server: FastifyServerOptions = {}) {
+  const { app, clock } = await buildTimedApp(t, { server, plugin: { pingInterval: '1 hour' } })
   const closings = new Closings()
   const route = app.wsRoute('/news', {
     contract,
@@ -62,13 +66,14 @@ t.test('H7 a slow reader is closed with 1013 at the buffer limit; others lose no
   t.match(await reader.request('echo', { text: 'still here' }), { type: '$reply' })
 })
 
-t.test('H7 a slow reader is noticed in a round, without anything more being sent', async (t) => {
+t.test('H7 a slow reader is noticed in a round, without anything more being sent, once it has had time', async (t) => {
   const { app, clock, route, closings } = await buildNewsApp(t)
   const [[socket]] = await Promise.all([once(app.websocketServer, 'connection'), connectDeaf(t, app, 'deaf')])
   const [connection] = route.connections()
   if (!connection) throw new Error('there is no connection')
   while (socket.bufferedAmount <= 100_000) connection.send('news', BIG)
-  t.equal(connection.signal.aborted, false)
+  clock.advance(5000)
+  t.equal(connection.signal.aborted, false, 'the first round has seen it 250 ms ago')
   clock.advance(250)
   t.equal(connection.signal.aborted, true)
   clock.advance(2000)
@@ -113,6 +118,63 @@ t.test('H6 a ping flood is closed with 1013 where ws itself sets no limit to pon
   t.match(await closings.count(1), [{ code: 1013, reason: 'too slow a reader' }])
   t.equal(app.wsTicket.stats().connections, 0)
 })
+
+/** Opens a connection that reads by TLS, and one here that sends to it. */
+async function openByTls(t: Test) {
+  const world = await buildNewsApp(t, withHttps(await makeCertificate(t)))
+  const [[socket], reader] = await Promise.all([
+    once(world.app.websocketServer, 'connection'),
+    connect(t, world.app, '/news', as({ sub: 'ann' }), { rejectUnauthorized: false })
+  ])
+  await reader.next()
+  const [connection] = world.route.connections()
+  if (!connection) throw new Error('there is no connection')
+  const send = (count: number) => Array.from({ length: count }, () => connection.send('news', BIG)).filter(Boolean).length
+  return { ...world, socket, reader, connection, send }
+}
+
+if (findCommand('openssl')) {
+  t.test('H7 who reads by TLS is not taken for slow for what one turn has for it, and gets all of it', async (t) => {
+    const { clock, reader, connection, send, closings } = await openByTls(t)
+    for (const age of [250, 5000, 5000]) {
+      t.equal(send(3), 3, 'nothing of it leaves before the turn ends')
+      // each round sees more than may wait, and none of it is what the one before has seen
+      clock.advance(age)
+      for (let i = 0; i < 3; i++) t.match(await reader.next(), { type: 'news' })
+    }
+    t.match(await reader.request('echo', { text: 'still here' }), { type: '$reply' })
+    t.equal(connection.signal.aborted, false)
+    t.same(closings.all, [])
+  })
+
+  t.test('H7 one turn can not have more than twice the limit wait by TLS', async (t) => {
+    const { reader, connection, send } = await openByTls(t)
+    t.equal(send(10), 4, 'the one that goes past it is the last')
+    t.equal(connection.signal.aborted, true)
+    for (let i = 0; i < 4; i++) t.match(await reader.next(), { type: 'news' })
+    t.match(await reader.closed, { code: 1013, reason: 'too slow a reader' })
+  })
+
+  t.test('H7 who reads nothing by TLS is closed with 1013, when much is sent and when little is', async (t) => {
+    for (const [frames, patience] of [
+      [1000, 0],
+      [1, 5250]
+    ] as const) {
+      const { socket, clock, reader, connection, send, closings } = await openByTls(t)
+      reader.socket.pause()
+      for (let turns = 0; socket.bufferedAmount <= 100_000 && turns < 2000; turns++) {
+        send(1)
+        // by then a system that has room has taken it
+        for (let i = 0; i < 4; i++) await nextTurn()
+      }
+      send(frames - 1)
+      clock.advance(patience)
+      t.equal(connection.signal.aborted, true)
+      clock.advance(2250)
+      t.match(await closings.count(1), [{ code: 1013, reason: 'too slow a reader' }])
+    }
+  })
+}
 
 const MANY = 20
 const LINE = { text: 'x'.repeat(1000) }
