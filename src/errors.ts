@@ -76,7 +76,7 @@ const table = {
   INVALID_JSON: [400, 'The frame is not acceptable JSON: %s.'],
   INVALID_ENVELOPE: [400, 'A frame is { type, id?, payload? }, type a text and id a non-negative integer: %s.'],
   INVALID_PAYLOAD: [400, 'The payload does not match the schema of this type; see errors.'],
-  UNKNOWN_TYPE: [404, 'This route has no message of that type.'],
+  UNKNOWN_TYPE: [404, "This route has no message '%s'; known: %s."],
   RATE_LIMITED: [429, 'Too many messages; wait for retryAfter milliseconds.'],
   TOO_MANY_IN_FLIGHT: [429, 'Too many messages are waiting for an answer; wait for one.'],
   HANDLER_FAILED: [500, 'The server failed to handle the message.'],

@@ -9,6 +9,7 @@ import { CONTROL_PREFIX, ControlType } from '../protocol.js'
 import type { MessageConnection } from './connection.js'
 import { ConnectionLimit, type CreateSharedLimit, type LimitScope, type MessageLimit, type SweptLimit } from './limit.js'
 import { compileSchema, looksLikeSchema, type Validator } from './schema.js'
+import { listTypes } from './unknown-type.js'
 
 /** One type of message, compiled when the route is declared. */
 export interface MessageDefinition {
@@ -29,6 +30,8 @@ export interface TypeRate extends RateSettings {
 /** All that a route needs to know of its messages and events. */
 export interface MessageTable {
   readonly definitions: ReadonlyMap<string, MessageDefinition>
+  /** The types of the contract, as an error lists them. */
+  readonly knownTypes: string
   readonly events: ReadonlyMap<string, Validator>
   /** All messages of a connection. */
   readonly limit: MessageLimit
@@ -85,7 +88,8 @@ export function compileMessages(route: string, contract: Contract, handlers: obj
   const events = Object.entries(contract.events).map(([type, schema]) => [type, compiler.schema(type, schema)] as const)
   const limits = { limit, violations, badMessages, frames, refreshes, badLines, faultLines, swept: compiler.swept }
   const others = { pings: metrics.messages(ControlType.ping), unknown: metrics.messages('$unknown') }
-  return { definitions: new Map(definitions), events: new Map(events), ...limits, ...others }
+  const knownTypes = listTypes(Object.keys(contract.messages))
+  return { definitions: new Map(definitions), knownTypes, events: new Map(events), ...limits, ...others }
 }
 
 class MessageCompiler {

@@ -11,6 +11,7 @@ import { describeError } from './failure.js'
 import { inspectJson, parseJson } from './json.js'
 import type { MessageLimit } from './limit.js'
 import type { MessageDefinition, MessageTable } from './messages.js'
+import { unknownType } from './unknown-type.js'
 
 /** What receiving a frame needs of its route. */
 export interface ReceiveStage {
@@ -30,7 +31,9 @@ export function receive(stage: ReceiveStage, connection: MessageConnection, text
   if (frame.type === ControlType.ping) return answerPing(stage, connection, frame.id)
 
   const definition = table.definitions.get(frame.type)
-  if (!definition) return refuseBad(stage, connection, { metrics: table.unknown, id: frame.id, now }, fail('UNKNOWN_TYPE'))
+  if (!definition) {
+    return refuseBad(stage, connection, { metrics: table.unknown, id: frame.id, now }, unknownType(frame.type, table.knownTypes))
+  }
   try {
     offer(stage, connection, frame, definition, now)
   } catch (error) {

@@ -138,6 +138,35 @@ t.test('G4 types that do not exist, or only as properties of objects, are unknow
   }
 })
 
+t.test('G4 H10 who sends an unknown type is told which, and what there is: cut, escaped, and not many times what was sent', async (t) => {
+  const { client } = await given(t)
+  const messageFor = async (client: Client, type: string) => Object((await send(client, { type, payload: {} })).payload).message
+  t.equal(await messageFor(client, 'ecko'), "This route has no message 'ecko'; known: echo, picky, any.")
+  t.equal(
+    await messageFor(client, '\u001b[31m%s\r\nä'),
+    "This route has no message '\\u001b[31m%s\\u000d\\u000a\\u00e4'; known: echo, picky, any."
+  )
+  t.equal(await messageFor(client, 'x'.repeat(60_000)), `This route has no message '${'x'.repeat(40)}…'; known: echo, picky, any.`)
+
+  const app = await buildApp(t)
+  const types = Array.from({ length: 500 }, (_, n) => `message.${n}`)
+  const entries = types.map((type) => [type, { payload: Type.Object({}) }] as const)
+  app.wsRoute('/many', {
+    contract: defineContract({ messages: Object.fromEntries(entries) }),
+    handlers: Object.fromEntries(types.map((type) => [type, () => {}]))
+  })
+  app.wsRoute('/none', { contract: defineContract({}), handlers: {} })
+  await app.ready()
+  const [many, none] = await Promise.all(['/many', '/none'].map((path) => connectInjected(app, path)))
+  if (!many || !none) throw new Error('there are two')
+  for (const { socket } of [many, none]) t.teardown(() => socket.terminate())
+  await Promise.all([many.next(), none.next()])
+  t.match(await messageFor(many, 'a'), /^This route has no message 'a'; known: message\.0, message\.1, .{200,250}… \(500 in all\)\.$/)
+  const longest = await send(many, { type: '\u0000'.repeat(1000), id: Number.MAX_SAFE_INTEGER, payload: {} })
+  t.ok(JSON.stringify(longest).length < 1000)
+  t.equal(await messageFor(none, 'a'), "This route has no message 'a'; known: none.")
+})
+
 t.test('a frame of another form is refused, with its id where it has one', async (t) => {
   const { client } = await given(t)
   t.match(await send(client, { type: 'echo', id: 7, payload: { text: 'x' }, extra: 1 }), error('INVALID_ENVELOPE', 400, 7))
