@@ -149,7 +149,7 @@ t.test('G4 H10 who sends an unknown type is told which, and what there is: cut, 
   t.equal(await messageFor(client, 'x'.repeat(60_000)), `This route has no message '${'x'.repeat(40)}…'; known: echo, picky, any.`)
 
   const app = await buildApp(t)
-  const types = Array.from({ length: 500 }, (_, n) => `message.${n}`)
+  const types = Array.from({ length: 50 }, (_, n) => `message.${n}`)
   const entries = types.map((type) => [type, { payload: Type.Object({}) }] as const)
   app.wsRoute('/many', {
     contract: defineContract({ messages: Object.fromEntries(entries) }),
@@ -161,7 +161,7 @@ t.test('G4 H10 who sends an unknown type is told which, and what there is: cut, 
   if (!many || !none) throw new Error('there are two')
   for (const { socket } of [many, none]) t.teardown(() => socket.terminate())
   await Promise.all([many.next(), none.next()])
-  t.match(await messageFor(many, 'a'), /^This route has no message 'a'; known: message\.0, message\.1, .{200,250}… \(500 in all\)\.$/)
+  t.match(await messageFor(many, 'a'), /^This route has no message 'a'; known: message\.0, message\.1, .{200,250}… \(50 in all\)\.$/)
   const longest = await send(many, { type: '\u0000'.repeat(1000), id: Number.MAX_SAFE_INTEGER, payload: {} })
   t.ok(JSON.stringify(longest).length < 1000)
   t.equal(await messageFor(none, 'a'), "This route has no message 'a'; known: none.")
