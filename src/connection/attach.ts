@@ -14,13 +14,26 @@ interface Attached {
  */
 export function attach(socket: WebSocket, peer: Peer): void {
   const attached: Attached = { [PEER]: peer }
-  Object.assign(socket, attached)
+  Object.assign(socket, attached, { pong: pongWithCopy })
   socket.removeAllListeners('error')
   socket.on('error', onError)
   socket.on('message', onMessage)
   socket.on('ping', onPing)
   socket.on('pong', onPong)
   socket.on('close', onClose)
+}
+
+/** `ws` answers a ping with a part of what it has read, all of which would be kept for as long as the pong waits. */
+function pongWithCopy(this: WebSocket, data: unknown, ...rest: unknown[]): void {
+  const { pong }: Pick<WebSocket, 'pong'> = Object.getPrototypeOf(this)
+  Reflect.apply(pong, this, [Buffer.isBuffer(data) ? copyOf(data) : data, ...rest])
+}
+
+/** Not from the pool that small ones share, which would be kept as well. */
+function copyOf(data: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(data.length)
+  data.copy(copy)
+  return copy
 }
 
 function onMessage(this: WebSocket & Attached, data: RawData, isBinary: boolean): void {

@@ -119,6 +119,20 @@ t.test('what is published in one turn is one write for each connection, and put 
   }
 })
 
+t.test('H6 a pong that waits keeps nothing of what was read with its ping', async (t) => {
+  const { app, written } = await given(t)
+  app.websocketServer.once('connection', (socket) => process.nextTick(() => socket.pong('of the app')))
+  const client = await openRaw(t, app, { path: PATH })
+  const data = Buffer.from('of the client')
+  client.write(frame({ opcode: Opcode.ping, payload: data }), message('now', 1, 'x'.repeat(2000)))
+  await nextOf(client, 1)
+  const pongs = client.unread.filter(({ opcode }) => opcode === Opcode.pong).map(({ payload }) => payload.toString())
+  t.same(pongs, ['of the app', 'of the client'])
+  const [kept] = written.calls.flatMap(({ chunks }) => chunks).filter((chunk) => Buffer.isBuffer(chunk) && chunk.equals(data))
+  t.ok(Buffer.isBuffer(kept))
+  t.equal(Object(kept).buffer.byteLength, data.length)
+})
+
 t.test('events and replies of one turn keep their order, with and without compression', async (t) => {
   const { app, tell, written } = await given(t)
   const raw = await openRaw(t, app, { path: PATH })
