@@ -1,4 +1,5 @@
 import type { RawData, WebSocket } from 'ws'
+import { ownCopy } from '../wire/own-copy.js'
 import type { Peer } from './peer.js'
 
 /** Where a socket has its peer. Listeners are shared by all sockets and find it here, so that none costs a closure. */
@@ -26,14 +27,7 @@ export function attach(socket: WebSocket, peer: Peer): void {
 /** `ws` answers a ping with a part of what it has read, all of which would be kept for as long as the pong waits. */
 function pongWithCopy(this: WebSocket, data: unknown, ...rest: unknown[]): void {
   const { pong }: Pick<WebSocket, 'pong'> = Object.getPrototypeOf(this)
-  Reflect.apply(pong, this, [Buffer.isBuffer(data) ? copyOf(data) : data, ...rest])
-}
-
-/** Not from the pool that small ones share, which would be kept as well. */
-function copyOf(data: Buffer): Buffer {
-  const copy = Buffer.allocUnsafeSlow(data.length)
-  data.copy(copy)
-  return copy
+  Reflect.apply(pong, this, [Buffer.isBuffer(data) ? ownCopy(data) : data, ...rest])
 }
 
 function onMessage(this: WebSocket & Attached, data: RawData, isBinary: boolean): void {

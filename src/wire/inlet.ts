@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { Clock } from '../clock.js'
 import { FrameMeter } from './frame-meter.js'
+import { ownCopy } from './own-copy.js'
 import { Pieces } from './pieces.js'
 import { endOfPlainFrame, textOfPlainFrame } from './plain-frame.js'
 
@@ -82,7 +83,7 @@ export class Inlet {
 
   read(bytes: Buffer): void {
     const rest = this.#readTexts(this.#finishFrame(bytes))
-    if (rest.length > 0) this.#leave(rest)
+    if (rest.length > 0) this.#leave(isSmallPart(rest, bytes) ? ownCopy(rest) : rest)
   }
 
   /** The end of a frame that began in bytes before is for whoever has its begin. Returns what is behind it. */
@@ -148,6 +149,11 @@ export class Inlet {
     const extra = this.#meter.read(bytes, now)
     this.#owner.followed(extra, this.#meter.messageBytes, now)
   }
+}
+
+/** The begin of a frame waits for its end, and would keep all that it is a part of. */
+function isSmallPart(part: Buffer, whole: Buffer): boolean {
+  return part.length < whole.length / 2
 }
 
 /** Puts the inlet in the place of the socket's listener, which is left to it. */

@@ -34,6 +34,8 @@ class World implements InletOwner {
   readonly left: string[] = []
   /** How many bytes the socket was given at a time. */
   readonly handed: number[] = []
+  /** How many bytes are kept for as long as the socket keeps one of them. */
+  readonly kept: number[] = []
   readonly inlet: Inlet | undefined
   readonly socket: WebSocket
   readonly transport: Duplex
@@ -97,6 +99,7 @@ class World implements InletOwner {
     const { write } = receiver
     receiver.write = (bytes: Buffer) => {
       this.handed.push(bytes.length)
+      this.kept.push(bytes.buffer.byteLength)
       return Reflect.apply(write, receiver, [bytes])
     }
   }
@@ -185,6 +188,16 @@ t.test('plain texts never come to the socket, but for one that is cut, and what 
     'ping e',
     'text f'
   ])
+})
+
+t.test('F6 a text that is begun and not finished keeps nothing of what was read before it', async (t) => {
+  const world = new World()
+  const whole = Array.from({ length: 20 }, () => text('x'.repeat(900)))
+  const cut = text('y'.repeat(MAX_PAYLOAD))
+  await world.feed(Buffer.concat([...whole, cut.subarray(0, 10)]))
+  t.strictSame([world.handed, world.kept], [[10], [10]])
+  await world.feed(Buffer.concat([cut.subarray(10), text('z')]))
+  t.strictSame(world.seen.slice(20), [`text ${'y'.repeat(MAX_PAYLOAD)}`, 'text z'])
 })
 
 t.test('every length of the last word of a text is unmasked', async (t) => {
