@@ -13,6 +13,7 @@ import { connectRaw, handshakeHeaders, type RawSocket, requestBytes } from '../f
 import { withHttps } from '../fixtures/server-options.js'
 import { issueTicket } from '../fixtures/tickets.js'
 import { as, buildTimedApp } from '../fixtures/timed-app.js'
+import { until } from '../fixtures/until.js'
 
 const contract = defineContract({
   messages: { echo: { payload: Type.Object({ text: Type.String() }), reply: Type.Object({ text: Type.String() }) } },
@@ -135,12 +136,14 @@ async function openByTls(t: Test) {
 
 if (findCommand('openssl')) {
   t.test('H7 who reads by TLS is not taken for slow for what one turn has for it, and gets all of it', async (t) => {
-    const { clock, reader, connection, send, closings } = await openByTls(t)
+    const { socket, clock, reader, connection, send, closings } = await openByTls(t)
     for (const age of [250, 5000, 5000]) {
       t.equal(send(3), 3, 'nothing of it leaves before the turn ends')
       // each round sees more than may wait, and none of it is what the one before has seen
       clock.advance(age)
       for (let i = 0; i < 3; i++) t.match(await reader.next(), { type: 'news' })
+      // the server learns a little later than the reader that all has left
+      await until(() => socket.bufferedAmount === 0)
     }
     t.match(await reader.request('echo', { text: 'still here' }), { type: '$reply' })
     t.equal(connection.signal.aborted, false)
