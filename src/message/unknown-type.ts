@@ -1,8 +1,8 @@
 import { fail, type TicketError } from '../errors.js'
 import { escapeToAscii } from '../escape.js'
 
-/** Characters of the type that came: fewer than a ticket has, or a token, should one have got there. */
-const MAX_TYPE = 40
+/** Characters of the type that came. Should a ticket have got there, what is left of it can not be guessed. */
+const MAX_TYPE = 24
 /** Characters of the types that there are: the answer must not be many times what asks for it. */
 const MAX_KNOWN = 256
 
