@@ -81,58 +81,57 @@ type GivenOptions = BaseOptions & { readonly onOpen?: unknown }
 
 /** @throws TypeError where an option is not what it must be, or there is none of its name */
 export function parseOptions({ url, origin, clock = systemClock, backoff = {}, ...others }: GivenOptions): ClientSettings {
-  const functions = chosen('function', others, {
+  const chosenOptions = chosen(others, {
     token: others.token,
     onOpen: Function.prototype,
     onError: throwUncaught,
-    WebSocket: Reflect.get(globalThis, 'WebSocket'),
+    WebSocket: Object(globalThis).WebSocket,
     fetch: globalThis.fetch.bind(globalThis),
-    random: Math.random
-  })
-  const numbers = chosen('number from 0 on', others, {
+    random: Math.random,
     connectTimeout: 10_000,
     timeout: 30_000,
     queueLimit: 32,
     heartbeat: 30_000,
     heartbeatTimeout: 10_000
   })
-  for (const name in others) if (!(name in { ...functions, ...numbers })) throw new TypeError(`\`${name}\` is no option.`)
   return {
-    ...functions,
-    ...numbers,
+    ...chosenOptions,
     ...addresses(url),
     origin: origin ? { origin } : {},
-    backoff: chosen('number from 0 on', backoff, { min: 1000, max: 30_000 }),
+    backoff: chosen(backoff, { min: 1000, max: 30_000 }),
     clock
   }
 }
 
-/** The values, and what is given instead of them. The kind begins with what `typeof` says of each. */
-function chosen<T extends object>(kind: string, given: object, values: T): T {
+/** The defaults, and what is given instead of them, which is a number where the default is one, or else a function. */
+function chosen<T extends object>(given: object, values: T): T {
+  for (const name in given) if (!Object.hasOwn(values, name)) throw wrong(name, 'is no option')
   for (const name in values) {
+    const isNumber = typeof values[name] === 'number'
     const value: unknown = Reflect.get(given, name) ?? values[name]
-    const needed = name === 'WebSocket' ? 'a class, as in ws' : `a ${kind}`
-    if (!kind.startsWith(typeof value) || Number(value) < 0 || Number.isNaN(value)) throw wrong(name, needed)
-    Object.assign(values, { [name]: value })
+    const needed = name === 'WebSocket' ? 'class, as in ws' : isNumber ? 'number from 0 on' : 'function'
+    const isRight = isNumber ? typeof value === 'number' && value >= 0 : typeof value === 'function'
+    if (!isRight) throw wrong(name, `must be a ${needed}`)
+    Reflect.set(values, name, value)
   }
   return values
 }
 
-function wrong(name: string, needed: string): TypeError {
-  return new TypeError(`\`${name}\` must be ${needed}.`)
+function wrong(name: string, fault: string): TypeError {
+  return new TypeError(`\`${name}\` ${fault}.`)
 }
 
 function addresses(url: string): { socketUrl: string; ticketUrl: string } {
   try {
     // where there is a page, its address is the base
-    const { href } = new URL(url, Reflect.get(globalThis, 'location')?.href)
+    const { href } = new URL(url, Object(globalThis).location?.href)
     const socketUrl = href.replace(/^http/, 'ws').replace(/#.*/, '')
     const ticketUrl = socketUrl.replace('ws', 'http').replace(/\/?(\?|$)/, '/ticket$1')
     if (url && /^wss?:/.test(socketUrl)) return { socketUrl, ticketUrl }
   } catch {
     // it is told below
   }
-  throw wrong('url', 'an http or ws address, or a path on a page')
+  throw wrong('url', 'must be an http or ws address, or a path on a page')
 }
 
 function throwUncaught(error: unknown): void {

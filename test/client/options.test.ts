@@ -59,6 +59,16 @@ t.test('an option that is not what it must be is refused by its name', async (t)
   }
   t.equal(refusalOf({ backoff: { min: '1s' } }), 'TypeError: `min` must be a number from 0 on.')
   t.equal(refusalOf({ tokens: 'x' }), 'TypeError: `tokens` is no option.')
+  t.equal(refusalOf({ backoff: { mim: 1 } }), 'TypeError: `mim` is no option.')
+})
+
+t.test('a name that every object has is no option either', async (t) => {
+  for (const name of ['toString', 'constructor', 'valueOf', 'hasOwnProperty', '__defineGetter__']) {
+    t.equal(refusalOf({ [name]: () => {} }), `TypeError: \`${name}\` is no option.`)
+    t.equal(refusalOf({ backoff: { [name]: 1 } }), `TypeError: \`${name}\` is no option.`)
+  }
+  const given = JSON.parse('{ "url": "https://a.example/chat", "__proto__": { "timeout": 1 } }')
+  t.throws(() => parseOptions(given), { name: 'TypeError', message: '`__proto__` is no option.' })
 })
 
 t.test('what a refusal says of an option is its name and not its value, which may be a secret', async (t) => {
