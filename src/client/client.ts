@@ -4,7 +4,8 @@ import { streamEvents } from './event-stream.js'
 import { keepConnected } from './link.js'
 import { type Listeners, listenersOf } from './listeners.js'
 import { type BaseOptions, parseOptions } from './options.js'
-import { keepRequests, type SendOptions } from './requests.js'
+import type { SendOptions } from './request.js'
+import { keepRequests } from './requests.js'
 import type { ClientStatus } from './status.js'
 
 /** A connection to a WebSocket route that is opened again whenever it breaks. */

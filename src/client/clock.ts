@@ -16,3 +16,14 @@ export const systemClock: ClientClock = {
     return () => clearTimeout(timer)
   }
 }
+
+/** Runs the task once after so many milliseconds, and no more what it was told before; without a task, nothing. */
+export type Timer = (delayMs: number, task?: () => void) => void
+
+export function oneTimer(clock: ClientClock): Timer {
+  let stop = () => {}
+  return (delayMs, task) => {
+    stop()
+    if (task) stop = clock.after(delayMs, task)
+  }
+}

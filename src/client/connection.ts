@@ -1,29 +1,63 @@
-import { decodeFrame, type ServerFrame } from './frame.js'
+import type { Pause } from './backoff.js'
+import type { Timer } from './clock.js'
+import { STOP } from './close-codes.js'
+import { clientError, naming, type WsTicketError } from './error.js'
+import type { ServerFrame } from './frame.js'
+import { type Line, openLine } from './line.js'
 import type { ClientSettings } from './options.js'
+import type { Requests } from './requests.js'
+import { openSession } from './session.js'
+import { openSocket } from './socket.js'
+import { requestTicket } from './ticket.js'
 
-/**
- * Begins to open a WebSocket; answers what sends on it.
- *
- * @param signal closes it when it is aborted; nothing is told any more
- */
-export function openSocket(
-  { WebSocket, socketUrl, origin }: ClientSettings,
-  protocols: string[],
-  signal: AbortSignal,
-  received: (frame: ServerFrame) => void,
-  closed: (code: number, reason: unknown, cause?: unknown) => void
-): (text: string) => void {
-  let isUsed = false
-  const socket = new WebSocket(socketUrl, protocols, origin)
-  socket.onmessage = ({ data }: { data: unknown }) => {
-    isUsed = true
-    const frame = decodeFrame(data)
-    if (frame && !signal.aborted) received(frame)
+const UNOPENED = 'There was no WebSocket: is the server there, does the proxy pass Upgrade, does a hook refuse it?'
+
+/** What an attempt, and the connection that comes of it, may use, and whom they tell. */
+export interface ConnectionParts extends ClientSettings {
+  readonly requests: Requests
+  readonly after: Timer
+  readonly pause: Pause
+  /** The server has welcomed the client. */
+  opened(): void
+  emit(event: string, payload: unknown, topic: string | undefined): void
+  lost(reason: WsTicketError): void
+}
+
+/** One attempt, and the connection that comes of it, until the signal is aborted. */
+export function connect(parts: ConnectionParts, signal: AbortSignal): void {
+  const { connectTimeout, requests, lost } = parts
+  /** What it has come to nothing for, if nothing comes any more. */
+  let missing = ''
+  let line: Line
+
+  function awaits(text: string): void {
+    missing = text
+    requests.awaits(text)
   }
-  socket.onclose = ({ code, reason }: { code: number; reason: unknown }) => signal.aborted || closed(code, reason)
-  // a close follows, but not on Node 22 where the WebSocket could not be opened; `ws` throws an error that nobody listens to, and
-  // both say here alone what it was
-  socket.onerror = (event?: { error?: unknown }) => signal.aborted || isUsed || closed(1006, '', event?.error)
-  signal.addEventListener('abort', () => socket.close(1000))
-  return (text) => socket.send(text)
+
+  async function open(): Promise<void> {
+    const { protocols } = await requestTicket(parts, {}, signal, awaits)
+    signal.throwIfAborted()
+    awaits(UNOPENED)
+    line = openLine(openSocket(parts, protocols, signal, (frame) => received(frame), closed))
+  }
+
+  /** Nothing counts before the welcome. */
+  let received = ({ type, payload }: ServerFrame): void => {
+    if (type !== '$welcome') return
+    missing = ''
+    received = openSession(parts, line, signal, Object(payload).connection)
+    requests.opened(line, parts.opened)
+  }
+
+  function closed(code: number, reason: unknown, cause?: unknown): void {
+    const message = (code === 1006 && missing) || `The connection was closed with ${code} '${reason}'.`
+    const retryAfter = code === 4429 ? line.retryAfter : undefined
+    lost(clientError('DISCONNECTED', message, { cause, closeCode: code, retryAfter, isFinal: STOP.includes(code) }))
+  }
+
+  parts.after(connectTimeout, () => {
+    lost(clientError('TIMEOUT', `No connection within ${connectTimeout} ms. ${missing}`))
+  })
+  naming('DISCONNECTED', UNOPENED, open).catch((error: WsTicketError) => signal.aborted || lost(error))
 }

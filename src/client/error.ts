@@ -3,7 +3,7 @@ import { type Fields, textOf, waitOf } from './fields.js'
 
 /**
  * The client's own codes; all others are the server's. Where a message waits for a connection, or has lost one, `cause` is what the last
- * attempt failed with, or what the connection ended with; the message says it too.
+ * attempt failed with, or what the connection ended with, or how far the first attempt has come; the message says it too.
  *
  * - `ABORTED`: the signal of a message was aborted
  * - `CLIENT_CLOSED`: the client is closed, by `close()` or because of its `cause`, which then is final
@@ -51,8 +51,8 @@ export class WsTicketError extends Error {
 }
 
 /** One whose message also says what its cause does; what others throw may tell secrets, and stays in `cause` alone. */
-export function clientError(code: ClientErrorCode, message: string, details: ErrorDetails = {}): WsTicketError {
-  const { cause } = details
+export function clientError(code: ClientErrorCode, message: string, details?: ErrorDetails): WsTicketError {
+  const cause = details?.cause
   return new WsTicketError(code, cause instanceof WsTicketError ? `${message} ${cause.message}` : message, details)
 }
 

@@ -10,11 +10,13 @@ export type Source<T> = (push: (value: T) => void, end: (error?: WsTicketError) 
 export function streamEvents<T>(source: Source<T>): AsyncGenerator<T, void, undefined> {
   const unread: T[] = []
   let wake = () => {}
-  let ended: { readonly error: WsTicketError | undefined } | undefined
+  let isEnded = false
+  let failure: WsTicketError | undefined
 
   const end = (error?: WsTicketError) => {
     undo()
-    ended = { error }
+    isEnded = true
+    failure = error
     wake()
   }
   const undo = source((value) => {
@@ -28,8 +30,8 @@ export function streamEvents<T>(source: Source<T>): AsyncGenerator<T, void, unde
       for (;;) {
         yield* unread.splice(0)
         if (unread.length > 0) continue
-        if (ended?.error) throw ended.error
-        if (ended) return
+        if (failure) throw failure
+        if (isEnded) return
         await new Promise<void>((resolve) => {
           wake = resolve
         })

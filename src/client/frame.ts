@@ -1,4 +1,4 @@
-/** A frame from the server. */
+/** A frame from the server. Of the types in `ControlType` the client spells those that it knows, since all of a table would be in its bundle. */
 export interface ServerFrame {
   readonly type: string
   readonly id?: number
@@ -9,14 +9,11 @@ export interface ServerFrame {
 /** Undefined for what is no frame of ours; it is passed over. */
 export function decodeFrame(data: unknown): ServerFrame | undefined {
   try {
-    const frame: unknown = JSON.parse(String(data))
-    return isFrame(frame) ? frame : undefined
+    const frame: ServerFrame = JSON.parse(String(data))
+    const { type, id = 0, topic = '' }: Record<string, unknown> = Object(frame)
+    if (typeof type === 'string' && typeof id === 'number' && typeof topic === 'string') return frame
   } catch {
-    return undefined
+    // it is passed over
   }
-}
-
-function isFrame(value: unknown): value is ServerFrame {
-  const { type, id = 0, topic = '' }: Record<string, unknown> = Object(value)
-  return typeof type === 'string' && typeof id === 'number' && typeof topic === 'string'
+  return
 }

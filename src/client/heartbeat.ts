@@ -1,7 +1,7 @@
-import type { ClientClock } from './clock.js'
+import type { Timer } from './clock.js'
 
 export interface HeartbeatSettings {
-  readonly clock: ClientClock
+  readonly after: Timer
   readonly heartbeat: number
   readonly heartbeatTimeout: number
 }
@@ -11,7 +11,6 @@ export interface Heartbeat {
   seen(): void
   /** Asks now, since something may have happened. */
   check(): void
-  stop(): void
 }
 
 /**
@@ -20,28 +19,21 @@ export interface Heartbeat {
  * @param ping asks the server for a frame
  * @param dead is called when there was none
  */
-export function watchHeartbeat({ clock, heartbeat, heartbeatTimeout }: HeartbeatSettings, ping: () => void, dead: () => void): Heartbeat {
+export function watchHeartbeat({ after, heartbeat, heartbeatTimeout }: HeartbeatSettings, ping: () => void, dead: () => void): Heartbeat {
   let isAwaiting = false
-  let stop = () => {}
-
-  function wait(ms: number, task: () => void): void {
-    stop()
-    stop = clock.after(ms, task)
-  }
 
   function check(): void {
     if (isAwaiting) return
     isAwaiting = true
-    wait(heartbeatTimeout, dead)
+    after(heartbeatTimeout, dead)
     ping()
   }
 
   return {
     seen() {
       isAwaiting = false
-      wait(heartbeat, check)
+      after(heartbeat, check)
     },
-    check,
-    stop: () => stop()
+    check
   }
 }

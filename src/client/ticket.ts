@@ -1,6 +1,6 @@
 import { type ClientErrorCode, clientError, naming, WsTicketError } from './error.js'
 import { type Fields, textOf, waitOf } from './fields.js'
-import type { ClientSettings, TicketResponse } from './options.js'
+import type { ClientSettings, TicketResponse, Token } from './options.js'
 
 /** A ticket, and the subprotocols to open a WebSocket with. */
 export interface Ticket {
@@ -12,7 +12,7 @@ export interface Ticket {
 const TEMPORARY = [408, 409, 425, 429]
 
 /** What is wrong where there is neither a ticket nor a refusal. */
-export const NO_TICKET = 'There was no ticket: is the server there, does `token` answer, does CORS pass?'
+const NO_TICKET = 'There was no ticket: is the server there, does `token` answer, does CORS pass?'
 
 /** What a header can carry; anything else would be repeated in the error of some `fetch`. */
 const SENDABLE = /^[!-~]+$/
@@ -21,27 +21,36 @@ const SENDABLE = /^[!-~]+$/
  * Asks for a ticket; when the token is refused, once more with a new one. Rejects with a {@link WsTicketError}.
  *
  * @param body `{}` for a connection, `{ refresh: id }` to extend the session of one
+ * @param awaits is told what would be missing if nothing came any more
  */
-export function requestTicket(settings: ClientSettings, body: object, signal: AbortSignal): Promise<Ticket> {
+export function requestTicket(
+  settings: ClientSettings,
+  body: object,
+  signal: AbortSignal,
+  awaits: (missing: string) => void,
+  refused = false
+): Promise<Ticket> {
   return naming('TICKET_FAILED', NO_TICKET, async () => {
-    const first = await post(settings, body, signal, false)
-    return await readTicket(first.status === 401 ? await post(settings, body, signal, true) : first)
+    awaits('`token` has not answered.')
+    const token = await settings.token({ refused })
+    signal.throwIfAborted()
+    awaits(NO_TICKET)
+    const response = await settings.fetch(settings.ticketUrl, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${jwtOf(token)}`, 'content-type': 'application/json', ...settings.origin },
+      body: JSON.stringify(body),
+      signal
+    })
+    return !refused && response.status === 401 ? requestTicket(settings, body, signal, awaits, true) : readTicket(response)
   })
 }
 
-async function post(settings: ClientSettings, body: object, signal: AbortSignal, refused: boolean): Promise<TicketResponse> {
-  const token = await settings.token({ refused })
-  signal.throwIfAborted()
+function jwtOf(token: Token): string {
   if (!token) throw clientError('NO_USER', '`token` answered no user.', { isFinal: true })
   const jwt = textOf(token)
   // what is no text is a fault of the program, and would be there again
   if (!SENDABLE.test(jwt)) throw clientError('TICKET_FAILED', '`token` must answer a JWT text, or null.', { isFinal: !jwt })
-  return await settings.fetch(settings.ticketUrl, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${jwt}`, 'content-type': 'application/json', ...settings.origin },
-    body: JSON.stringify(body),
-    signal
-  })
+  return jwt
 }
 
 /** The ticket that was issued; throws a {@link WsTicketError} where none was. */

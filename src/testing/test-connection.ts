@@ -2,6 +2,7 @@ import type { WebSocket } from 'ws'
 import { systemClock } from '../client/clock.js'
 import { clientError, toldError, WsTicketError } from '../client/error.js'
 import { decodeFrame, type ServerFrame } from '../client/frame.js'
+import { type Line, openLine } from '../client/line.js'
 import { keepRequests, type Requests } from '../client/requests.js'
 import type { Contract, MessagePayload, MessageReply, MessageType, WithPayload } from '../contract.js'
 import type { ErrorCode } from '../errors.js'
@@ -85,6 +86,7 @@ export class LiveTestConnection implements UntypedConnection {
   readonly #parts: ConnectionParts
   readonly #inbox = new Inbox()
   readonly #requests: Requests
+  readonly #line: Line
   readonly #closed: Promise<Closed>
   #id = ''
   #expiresAt = 0
@@ -92,8 +94,9 @@ export class LiveTestConnection implements UntypedConnection {
   constructor(socket: WebSocket, parts: ConnectionParts) {
     this.socket = socket
     this.#parts = parts
+    this.#line = openLine((text) => socket.send(text))
     this.#requests = keepRequests({ clock: systemClock, timeout: parts.timeout, queueLimit: 0 })
-    this.#requests.connected((text) => socket.send(text))
+    this.#requests.opened(this.#line, () => {})
     socket.on('message', (data) => this.#received(decodeFrame(data)))
     // a close follows, and says as much
     socket.on('error', () => {})
@@ -167,16 +170,16 @@ export class LiveTestConnection implements UntypedConnection {
   #received(frame: ServerFrame | undefined): void {
     if (!frame) return
     const { type, id, payload } = frame
-    if (type === ControlType.reply) return this.#requests.replied(id, payload)
+    if (type === ControlType.reply) return this.#line.settle(id, undefined, payload)
     if (type !== ControlType.error) return this.#inbox.put(frame)
     const error = toldError(payload)
-    const isOfRequest = this.#requests.isWaiting && (id !== undefined || error.code === RATE_LIMITED)
-    if (isOfRequest) this.#requests.refused(id, error)
+    const isOfRequest = this.#line.owed.size > 0 && (id !== undefined || error.code === RATE_LIMITED)
+    if (isOfRequest) this.#line.settle(id, error)
     else this.#inbox.put(frame)
   }
 
   #ended(closed: Closed): void {
     this.#inbox.close(closed)
-    this.#requests.disconnected(clientError('DISCONNECTED', 'The connection was closed.'))
+    this.#requests.lost(clientError('DISCONNECTED', 'The connection was closed.'))
   }
 }

@@ -123,6 +123,51 @@ t.test('an attempt that takes too long is given up, whatever it waits for', asyn
   t.match(signals, [{ aborted: true }])
 })
 
+t.test('who waits for a token that does not come is told so, whichever time is over first', async (t) => {
+  const world = await ClientWorld.start(t)
+  const said = '`token` has not answered.'
+  // the first that is asked for, and the one after that was refused
+  for (const silent of [false, true]) {
+    const asked: boolean[] = []
+    const client = world.client({
+      queueLimit: 2,
+      token: ({ refused }) => {
+        asked.push(refused)
+        return refused === silent ? new Promise<never>(() => {}) : 'stale'
+      }
+    })
+    await until(() => asked.includes(silent))
+    const waiting = [client.send('echo', { text: '1' }, { timeout: 100 }), client.send('echo', { text: '2' }, { timeout: 15_000 })]
+    const outcomes = Promise.allSettled(waiting)
+    const cause = { code: 'DISCONNECTED', message: said, isFinal: false }
+    await t.rejects(client.send('echo', { text: '3' }), { code: 'QUEUE_FULL', message: `2 messages wait already. ${said}`, cause })
+    world.clock.advance(10_000)
+    t.equal(client.status, 'waiting')
+    const failed = `No connection within 10000 ms. ${said}`
+    t.match(world.reasons.at(-1), { code: 'TIMEOUT', message: failed, isFinal: false })
+    world.clock.advance(5000)
+    const [soon, late] = await outcomes
+    t.match(soon, { reason: { code: 'TIMEOUT', message: `No connection within 100 ms. ${said}`, mayHaveExecuted: false, cause } })
+    t.match(late, { reason: { code: 'TIMEOUT', message: `No connection within 15000 ms. ${failed}`, cause: { code: 'TIMEOUT' } } })
+    client.close()
+  }
+})
+
+t.test('who waits for a first connection is told how far the attempt has come', async (t) => {
+  const world = await ClientWorld.start(t)
+  const asked: string[] = []
+  const client = world.client({
+    fetch: (url) => {
+      asked.push(url)
+      return new Promise(() => {})
+    }
+  })
+  const late = client.send('echo', { text: '1' }, { timeout: 100 }).catch((error: unknown) => error)
+  await until(() => asked.length === 1)
+  world.clock.advance(100)
+  t.match(await late, { code: 'TIMEOUT', message: `No connection within 100 ms. ${NO_TICKET}` })
+})
+
 t.test('a server that is away, and one that welcomes nobody, is tried again', async (t) => {
   const world = await ClientWorld.start(t)
   const deaf = createServer().listen(0, '127.0.0.1')
@@ -136,7 +181,10 @@ t.test('a server that is away, and one that welcomes nobody, is tried again', as
   const address = deaf.address()
   const port = typeof address === 'object' ? address?.port : 0
   const client = world.client({ url: `ws://127.0.0.1:${port}/chat` })
+  client.on('news', () => t.fail('it is not open yet'))
   await until(() => world.sockets.length === 1)
+  tell(world, '{"type":"news","payload":{"text":"x"}}')
+  t.same(world.clock.delays, [10_000], 'what comes before the welcome is no sign of life')
   world.clock.advance(10_000)
   t.equal(client.status, 'waiting')
   t.match(world.reasons.at(-1), { code: 'TIMEOUT', message: `No connection within 10000 ms. ${NO_WEBSOCKET}` })
@@ -314,7 +362,7 @@ t.test('of an error that a server tells, only what it may say is taken, and only
   const evil = { name: 'Evil', stack: 'evil', isFinal: true, closeCode: 1, mayHaveExecuted: true, cause: 'evil', more: 1 }
   const error = await told(2, { code: 1, message: {}, statusCode: '503', retryAfter: '7', errors: 'evil', ...evil })
   t.match(error, { name: 'WsTicketError', code: '', message: '', statusCode: 0, isFinal: false, mayHaveExecuted: false })
-  t.match(error, { retryAfter: undefined, errors: undefined, closeCode: undefined, cause: undefined, more: undefined, stack: /link\.ts/ })
+  t.match(error, { retryAfter: undefined, errors: undefined, closeCode: undefined, cause: undefined, more: undefined, stack: /error\.ts/ })
 })
 
 t.test('a retryAfter that is no time to come is passed over, and none is longer than a day', async (t) => {
@@ -360,6 +408,20 @@ t.test('a connection on which nothing comes any more is noticed', async (t) => {
   t.equal(client.status, 'waiting')
   t.match(world.reasons.at(-1), { code: 'DISCONNECTED', message: 'No answer within 10000 ms.', isFinal: false })
   t.ok(connection)
+})
+
+t.test('a connection that dies without a word has gone well before', async (t) => {
+  const world = await ClientWorld.start(t)
+  const client = world.client({
+    token: () => (world.statuses.length > 0 ? world.app.jwt.sign({ sub: 'ann' }) : Promise.reject(new Error('offline')))
+  })
+  await becomes(client, 'waiting')
+  world.clock.advance(500)
+  await becomes(client, 'open')
+  world.lastSocket.pause()
+  world.clock.advance(40_000)
+  t.equal(client.status, 'waiting')
+  t.same(world.clock.delays, [500], 'so the pauses begin anew')
 })
 
 /** A page, or what there is of one in its events. */
