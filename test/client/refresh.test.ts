@@ -84,6 +84,26 @@ t.test('there is one refresh at a time, however often the server says that the s
   t.equal(tokens, 3)
 })
 
+t.test('a refresh that is refused is tried again, once, and no more when the client is closed', async (t) => {
+  let asked = 0
+  const { world, client } = await startSession(t, {
+    fetch: async (url, init) => {
+      if (init.body === '{}') return fetch(url, init)
+      asked++
+      return Response.json({ ticket: 'of nobody' })
+    }
+  })
+  const expiring = () => world.lastSocket.emit('message', Buffer.from('{"type":"$expiring","payload":{"expiresAt":1}}'), false)
+  expiring()
+  await until(() => world.clock.delays[0] === 500)
+  expiring()
+  await client.send('note', { text: 'x' })
+  t.equal(asked, 1, 'also where the server told of the end meanwhile')
+  t.same(world.clock.delays, [500, 30_000])
+  client.close()
+  t.same(world.clock.delays, [])
+})
+
 t.test('an end that is told in one breath with the answer to a refresh is not passed over', async (t) => {
   const { world, clock } = await startSession(t)
   const socket = world.lastSocket

@@ -62,13 +62,58 @@ t.test('what was on its way when the connection broke is rejected, and sent agai
   const repeated = client.send('echo', { text: 'repeated' }, { repeat: true })
   await until(() => world.handled.length === 1)
   world.lastSocket.terminate()
-  await t.rejects(once, { code: 'DISCONNECTED', mayHaveExecuted: true, cause: { code: 'DISCONNECTED', closeCode: 1006 } })
+  await t.rejects(once, {
+    code: 'DISCONNECTED',
+    mayHaveExecuted: true,
+    cause: { closeCode: 1006, message: "The connection was closed with 1006 ''." }
+  })
   t.equal(client.status, 'waiting')
   const queued = client.send('echo', { text: 'queued' })
   world.clock.advance(500)
   t.same(await Promise.all([repeated, queued]), [{ text: 'repeated' }, { text: 'queued' }])
   t.same(world.handled, ['once', 'repeated', 'queued'])
   await world.release()
+})
+
+t.test('a message that was given up takes no place any more, and is not sent when there is a connection', async (t) => {
+  const world = await ClientWorld.start(t)
+  const client = world.client({ queueLimit: 1 })
+  const late = client.send('echo', { text: 'late' }, { timeout: 1 })
+  world.clock.advance(1)
+  await t.rejects(late, { code: 'TIMEOUT', mayHaveExecuted: false })
+  t.same(await client.send('echo', { text: 'next' }), { text: 'next' })
+  t.same(world.handled, ['next'])
+})
+
+t.test('a message that is repeated waits for a connection again, and only as long as somebody waits for it', async (t) => {
+  const world = await ClientWorld.start(t, {}, { inFlight: 2 })
+  const client = await world.openClient()
+  const given = client.send('hold', { text: 'given up' }, { repeat: true, timeout: 1 })
+  const late = client.send('hold', { text: 'late' }, { repeat: true, timeout: 400 })
+  await until(() => world.handled.length === 2)
+  world.clock.advance(1)
+  await t.rejects(given, { code: 'TIMEOUT', message: 'No answer within 1 ms.' })
+  world.lastSocket.terminate()
+  await becomes(client, 'waiting')
+  world.clock.advance(399)
+  await t.rejects(late, { message: "No connection within 400 ms. The connection was closed with 1006 ''.", mayHaveExecuted: true })
+  world.clock.advance(101)
+  t.same(await client.send('echo', { text: 'next' }), { text: 'next' })
+  t.same(world.handled, ['given up', 'late', 'next'])
+  await world.release()
+})
+
+t.test('a refusal without an id is counted once', async (t) => {
+  const world = await ClientWorld.start(t, {}, { inFlight: 3 })
+  const client = await world.openClient()
+  const refused = client.send('hold', { text: '1' })
+  world.lastSocket.emit('message', Buffer.from('{"type":"$error","payload":{"code":"UNREAD"}}'), false)
+  await t.rejects(refused, { code: 'UNREAD' })
+  const held = client.send('hold', { text: '2' })
+  t.same(await client.send('echo', { text: '3' }), { text: '3' })
+  await until(() => world.handled.length === 3)
+  await world.release()
+  t.same(await held, { text: '2' })
 })
 
 t.test('a message over the limit of the connection, which the server refuses unread, is told of it', async (t) => {
