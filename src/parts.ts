@@ -31,13 +31,21 @@ export interface Parts {
   close(): Promise<void>
 }
 
-/** The one place where concrete stores and buses are chosen. */
-export function createParts(settings: Settings, hub: Hub, log: FastifyBaseLogger): Parts {
-  return settings.redis ? redisParts(settings, settings.redis, hub, log) : localParts(settings, hub)
+/** What the parts are made for, and whom they tell. */
+export interface PartsHost {
+  readonly hub: Hub
+  readonly log: FastifyBaseLogger
+  /** Told the route of each ticket that expires unused, by a store that sees it. */
+  readonly onExpired: (route: string) => void
 }
 
-function localParts(settings: Settings, hub: Hub): Parts {
-  const store = settings.store ?? new MemoryTicketStore(settings)
+/** The one place where concrete stores and buses are chosen. */
+export function createParts(settings: Settings, host: PartsHost): Parts {
+  return settings.redis ? redisParts(settings, settings.redis, host) : localParts(settings, host)
+}
+
+function localParts(settings: Settings, { hub, onExpired }: PartsHost): Parts {
+  const store = settings.store ?? new MemoryTicketStore({ ...settings, onExpired })
   const bus = localBus((message) => hub.deliver(message))
   return {
     store,
@@ -53,7 +61,7 @@ function localParts(settings: Settings, hub: Hub): Parts {
   }
 }
 
-function redisParts(settings: Settings, client: RedisClient, hub: Hub, log: FastifyBaseLogger): Parts {
+function redisParts(settings: Settings, client: RedisClient, { hub, log }: PartsHost): Parts {
   const { clock, redisPrefix: prefix, redisTimeoutMs: timeoutMs } = settings
   const link = new RedisLink({ client, prefix, timeoutMs, clock, log })
   const store = settings.store ?? new RedisTicketStore(link, settings)

@@ -8,6 +8,7 @@ import type { AsyncApiInfo } from './asyncapi/info.js'
 import { ConnectionLimits } from './capacity/connection-limits.js'
 import { startRounds } from './connection/registry.js'
 import { fail } from './errors.js'
+import { tellExpiry } from './metrics/events.js'
 import { parseOptions, type Settings, type WsTicketOptions } from './options.js'
 import { createParts, type Parts } from './parts.js'
 import { CloseCode } from './protocol.js'
@@ -42,7 +43,7 @@ async function register(app: FastifyInstance, options: WsTicketOptions): Promise
   takeScope(app)
   const registration = rememberRegistration(app.server, settings)
   const hub = new Hub(settings.clock)
-  const parts = createParts(settings, hub, app.log)
+  const parts = createParts(settings, { hub, log: app.log, onExpired: (route) => tellExpiry(app.wsTicket, route) })
   const routeDefaults = await registerFoundations(app, settings, parts)
   guardWebSocketRoutes(app)
   if (settings.ticketInQuery) redactUnknownAddresses(app)

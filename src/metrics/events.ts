@@ -37,6 +37,9 @@ export interface MessageEvent extends RouteEvent {
   readonly handlerMs: number | undefined
 }
 
+/** A ticket expired unused, where the store sees that. */
+export type ExpiryEvent = RouteEvent
+
 /** Who closed a connection. */
 export type Closer = 'server' | 'client'
 
@@ -44,6 +47,8 @@ export type Closer = 'server' | 'client'
 export interface CloseEvent extends RouteEvent {
   readonly code: number
   readonly by: Closer
+  /** What went over its socket since it opened, frames and all. */
+  readonly bytes: { readonly received: number; readonly sent: number }
 }
 
 /**
@@ -53,7 +58,14 @@ export interface CloseEvent extends RouteEvent {
 export const channels = {
   ticket: channel('fastify-ws-ticket:ticket'),
   redemption: channel('fastify-ws-ticket:redemption'),
+  expiry: channel('fastify-ws-ticket:expiry'),
   handshake: channel('fastify-ws-ticket:handshake'),
   message: channel('fastify-ws-ticket:message'),
   close: channel('fastify-ws-ticket:close')
 } as const
+
+/** Tells of a ticket that expired unused. */
+export function tellExpiry(source: object, route: string): void {
+  const event: ExpiryEvent = { source, route }
+  channels.expiry.publish(event)
+}

@@ -74,7 +74,7 @@ export class RouteMetrics {
   connectionClosed(code: number, by: Closer, bytes: Bytes): void {
     this.#bytes = addBytes(this.#bytes, bytes)
     this.#closes.add(isCounted(code, by) ? code : 'other')
-    const event: CloseEvent = { source: this.#source, route: this.#route, code, by }
+    const event: CloseEvent = { source: this.#source, route: this.#route, code, by, bytes }
     channels.close.publish(event)
   }
 

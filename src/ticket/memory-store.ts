@@ -14,6 +14,8 @@ export interface MemoryStoreOptions {
   /** Tickets in all, used ones included until they expire. */
   readonly maxTickets: number
   readonly maxTicketsPerUser: number
+  /** Called for each ticket that expired unused, with the route that it would have opened. Default: nobody. */
+  readonly onExpired?: (route: string) => void
 }
 
 /**
@@ -101,6 +103,7 @@ export class MemoryTicketStore implements TicketStore {
       if (entry.usedBy !== undefined) continue
       this.#expired++
       this.#removeUnused(entry.record.userId, hash)
+      this.#options.onExpired?.(entry.record.route)
     }
   }
 

@@ -12,7 +12,7 @@ import { as, buildTimedApp } from '../fixtures/timed-app.js'
 import { until } from '../fixtures/until.js'
 import { handshakeBytes, refusedUpgrade, untilStats } from '../fixtures/upgrade.js'
 
-const CHANNELS = ['ticket', 'redemption', 'handshake', 'message', 'close']
+const CHANNELS = ['ticket', 'redemption', 'expiry', 'handshake', 'message', 'close']
 
 /** What is told on the channels about an app, until the test ends. */
 function listenTo(t: Test, app: FastifyInstance): object[] {
@@ -100,8 +100,9 @@ t.test('a ticket that is presented is redeemed, replayed or refused; an upgrade 
   client.socket.close(1000)
   await untilStats(app)
   t.strictSame(routeOf(app).closes, { 1000: 1 })
-  t.strictSame(told.at(-1), { channel: 'close', route: '/echo', code: 1000, by: 'client' })
-  const { received, sent } = routeOf(app).bytes
+  const { bytes } = routeOf(app)
+  t.strictSame(told.at(-1), { channel: 'close', route: '/echo', code: 1000, by: 'client', bytes })
+  const { received, sent } = bytes
   t.ok(received > 100 && sent > 100, `${received} and ${sent}, the handshake included`)
 })
 
@@ -189,12 +190,15 @@ t.test('close codes of the app or of a client’s making are one', async (t) => 
 t.test('tickets that expire unused are counted where the store knows; a store may not', async (t) => {
   const { app, clock } = await buildTimedApp(t)
   app.wsRoute('/echo', { contract: echoContract, handlers: echoHandlers })
+  const told = listenTo(t, app)
   await listen(app)
   await issueTicket(app, '/echo', as({ sub: 'ann' }))
   const client = await connect(t, app, '/echo', as({ sub: 'bob' }))
   await client.next()
   clock.advance(60_000)
   t.equal(app.wsTicket.stats().totals.ticketsExpired, 1, 'the used one is not among them')
+  const expired = told.filter((event) => 'channel' in event && event.channel === 'expiry')
+  t.strictSame(expired, [{ channel: 'expiry', route: '/echo' }])
 
   const store: TicketStore = {
     issue: async () => ({ outcome: 'issued' }),
