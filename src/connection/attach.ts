@@ -43,7 +43,7 @@ function onPong(this: WebSocket & Attached, data: Buffer): void {
 }
 
 function onError(this: WebSocket & Attached, error: Error): void {
-  this[PEER]?.connection.log.debug({ err: error }, 'socket error')
+  this[PEER]?.failed(error)
 }
 
 function onClose(this: WebSocket & Attached, code: number, reason: Buffer): void {

@@ -39,3 +39,22 @@ const ABUSE: ReadonlySet<number> = new Set([
 export function isAbuse(code: number): boolean {
   return ABUSE.has(code)
 }
+
+/** What `ws` says of a frame that it refuses, where that is not a mere fault of the protocol (1002). */
+const REFUSED_FRAMES: Readonly<Record<string, number>> = {
+  WS_ERR_INVALID_UTF8: 1007,
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: CloseCode.messageTooBig,
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: CloseCode.messageTooBig
+}
+
+/**
+ * The code with which `ws` has closed by itself for a frame; undefined where an error is of another kind.
+ *
+ * @see https://github.com/websockets/ws/blob/master/doc/ws.md#ws-error-codes
+ */
+export function codeOfRefusedFrame(error: Error): number | undefined {
+  const code: unknown = Reflect.get(error, 'code')
+  if (typeof code !== 'string' || !code.startsWith('WS_ERR_')) return undefined
+  return REFUSED_FRAMES[code] ?? 1002
+}

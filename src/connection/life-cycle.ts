@@ -78,6 +78,14 @@ export class LifeCycle {
     this.#socket.close(code, this.#closeReason)
   }
 
+  /** The socket has closed it by itself. False where that came too late: it was being closed already. */
+  closedBySocket(code: number, reason: string): boolean {
+    if (this.#state === 'closing') return false
+    this.#closeCode = code
+    this.#closeReason = reason
+    return true
+  }
+
   /** Closes at once: whether the peer answers is of no interest. */
   terminate(): void {
     this.#socket.terminate()

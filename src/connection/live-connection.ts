@@ -166,8 +166,17 @@ export class LiveConnection implements Connection, LimitedConnection, OutletOwne
 
   /** Closes with any code of the protocol; the peer has `closeTimeoutMs` to answer. */
   end(code: number, reason: string): void {
-    if (!this.isEnding && isAbuse(code)) this.log.info({ closeCode: code, reason }, 'a connection is closed for what its client did')
+    if (!this.isEnding) this.#tellAbuse(code, reason)
     this.#life.close(code, reason)
+  }
+
+  /** From the peer: its socket has closed by itself, and sent this code. */
+  endedBySocket(code: number, reason: string): void {
+    if (this.#life.closedBySocket(code, reason)) this.#tellAbuse(code, reason)
+  }
+
+  #tellAbuse(code: number, reason: string): void {
+    if (isAbuse(code)) this.log.info({ closeCode: code, reason }, 'a connection is closed for what its client did')
   }
 
   /** Closes after what is being handled is answered, at the latest after `closeTimeoutMs`. */

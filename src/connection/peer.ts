@@ -3,10 +3,13 @@ import { CloseCode } from '../protocol.js'
 import { Inlet, type InletOwner, type Wire } from '../wire/inlet.js'
 import type { Outlet } from '../wire/outlet.js'
 import { attach } from './attach.js'
+import { codeOfRefusedFrame } from './close.js'
 import { Heartbeat } from './heartbeat.js'
 import type { ConnectionHost } from './host.js'
 import type { LifeCycle } from './life-cycle.js'
 import type { LiveConnection } from './live-connection.js'
+
+const TOO_BIG = 'message too big'
 
 /** What a connection is made of besides its peer. */
 export interface PeerParts {
@@ -69,7 +72,7 @@ export class Peer implements InletOwner {
     const now = this.#host.clock.now()
     if (this.isEnding || !this.#isAcceptable(now)) return
     if (isBinary) return this.connection.end(CloseCode.unsupportedData, 'binary frames are not accepted')
-    if (data.length > this.#host.settings.maxPayload) return this.connection.end(CloseCode.messageTooBig, 'message too big')
+    if (data.length > this.#host.settings.maxPayload) return this.connection.end(CloseCode.messageTooBig, TOO_BIG)
     this.#host.receive(this.connection, data.toString(), now)
   }
 
@@ -93,6 +96,13 @@ export class Peer implements InletOwner {
   ponged(data: Buffer): void {
     this.#inlet.told()
     this.#heartbeat.ponged(data)
+  }
+
+  /** From the socket: an error. Where it has refused a frame it has told the peer so, and is closing. */
+  failed(error: Error): void {
+    this.connection.log.debug({ err: error }, 'socket error')
+    const code = codeOfRefusedFrame(error)
+    if (code !== undefined) this.connection.endedBySocket(code, code === CloseCode.messageTooBig ? TOO_BIG : '')
   }
 
   /** Asks for a sign of life where one is due, and closes where there was none. */
@@ -132,7 +142,7 @@ export class Peer implements InletOwner {
   /** More is declared than is taken: nothing of it goes into memory, nor whatever comes after. */
   #stopReading(): void {
     if (this.isEnding) return
-    this.connection.end(CloseCode.messageTooBig, 'message too big')
+    this.connection.end(CloseCode.messageTooBig, TOO_BIG)
     this.pause()
   }
 }

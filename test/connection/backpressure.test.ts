@@ -8,6 +8,7 @@ import { makeCertificate } from '../fixtures/certificate.js'
 import { connect, listen, portOf } from '../fixtures/client.js'
 import { Closings } from '../fixtures/closings.js'
 import { frame, messageFrame, Opcode, openRaw } from '../fixtures/frames.js'
+import { captureLog } from '../fixtures/log.js'
 import { findCommand } from '../fixtures/parts.js'
 import { connectRaw, handshakeHeaders, type RawSocket, requestBytes } from '../fixtures/raw-socket.js'
 import { withHttps } from '../fixtures/server-options.js'
@@ -47,7 +48,8 @@ async function connectDeaf(t: Test, app: Awaited<ReturnType<typeof buildNewsApp>
 }
 
 t.test('H7 a slow reader is closed with 1013 at the buffer limit; others lose nothing', async (t) => {
-  const { app, clock, route, closings } = await buildNewsApp(t)
+  const { logger, lines } = captureLog()
+  const { app, clock, route, closings } = await buildNewsApp(t, { logger })
   await connectDeaf(t, app, 'deaf')
   const reader = await connect(t, app, '/news', as({ sub: 'ann' }))
   await reader.next()
@@ -64,6 +66,11 @@ t.test('H7 a slow reader is closed with 1013 at the buffer limit; others lose no
   clock.advance(2000)
   t.match(await closings.count(1), [{ code: 1013, reason: 'too slow a reader', connection: { userId: 'deaf' } }])
   t.equal(route.connections().length, 1)
+  t.strictSame(app.wsTicket.stats().totals.routes['/news']?.closes, { 1013: 1 }, 'which is how slow readers are counted')
+  t.match(
+    lines.filter((line) => 'closeCode' in line),
+    [{ closeCode: 1013, reason: 'too slow a reader', user: 'deaf' }]
+  )
   t.match(await reader.request('echo', { text: 'still here' }), { type: '$reply' })
 })
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { checkCloseCode, fitReason } from '../../src/connection/close.js'
+import { checkCloseCode, codeOfRefusedFrame, fitReason } from '../../src/connection/close.js'
 import { buildApp, echoContract, echoHandlers } from '../fixtures/app.js'
 import { connect, listen } from '../fixtures/client.js'
 
@@ -68,4 +68,11 @@ t.test('a connection is closed with the code and reason of the app', async (t) =
   other.send({ type: 'note', payload: { text: 'own' } })
   t.strictSame(await other.closed, { code: 4000, reason: 'x'.repeat(123) })
   t.match(invalid, [{ code: 'FST_WS_TICKET_INVALID_CLOSE_CODE' }])
+})
+
+t.test('F2 F3 F4 a frame that ws itself refuses has the close code that ws has sent; no other error has one', async (t) => {
+  const error = (code: unknown) => Object.assign(new Error('x'), { code })
+  const sent = { EXPECTED_MASK: 1002, INVALID_UTF8: 1007, TOO_MANY_BUFFERED_PARTS: 1008, UNSUPPORTED_MESSAGE_LENGTH: 1009 }
+  for (const [name, code] of Object.entries(sent)) t.equal(codeOfRefusedFrame(error(`WS_ERR_${name}`)), code)
+  for (const code of [undefined, 7, 'ECONNRESET']) t.equal(codeOfRefusedFrame(error(code)), undefined)
 })

@@ -321,7 +321,7 @@ t.test('E9 a peer that closes, or breaks the protocol, and never hangs up is gon
   await listen(app)
   const endings = [
     { frame: maskedFrame(8, Buffer.from([0x0f, 0xa1])), code: 4001 },
-    { frame: Buffer.from([0x83, 0x80, 0, 0, 0, 0]), code: 1006 }
+    { frame: Buffer.from([0x83, 0x80, 0, 0, 0, 0]), code: 1002 }
   ]
   for (const { frame, code } of endings) {
     const raw = await connectByHand(t, app)

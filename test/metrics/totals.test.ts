@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import type { TicketStore } from '../../src/index.js'
 import { FAMILIES } from '../../src/metrics/families.js'
 import { buildEchoApp, echoContract, echoHandlers, ORIGIN } from '../fixtures/app.js'
-import { connect, listen } from '../fixtures/client.js'
+import { type Client, connect, listen } from '../fixtures/client.js'
 import { captureLog } from '../fixtures/log.js'
 import { connectRaw, requestBytes } from '../fixtures/raw-socket.js'
 import { issueTicket, requestTicket } from '../fixtures/tickets.js'
@@ -172,6 +172,65 @@ t.test('messages are counted by type and outcome, with the time of their handler
   const ofMessages = told.filter((event) => 'channel' in event && event.channel === 'message')
   t.strictSame(ofMessages[0], { channel: 'message', route: '/echo', type: 'echo', outcome: 'ok', handlerMs: 3 })
   t.equal(ofMessages.length, 12)
+})
+
+t.test('each limit that is hit is counted by its own code, for tickets and for upgrades', async (t) => {
+  const rate = (max: number) => ({ max, timeWindow: '1 hour' })
+  const plugin = { issuePerUser: rate(3), upgradePerIp: rate(4), maxTicketsPerUser: 2, maxConnectionsPerUser: 1, maxConnectionsPerIp: 2 }
+  const app = await buildEchoApp(t, { plugin })
+  const told = listenTo(t, app)
+  const port = await listen(app)
+  const ticketOf = (sub: string) => issueTicket(app, '/echo', { claims: { sub } })
+  const knock = async (ticket: string) => (await refusedUpgrade(t, port, '/echo', ticket)).status
+  const [second, late] = [await ticketOf('ann'), await ticketOf('cid')]
+  await connect(t, app, '/echo')
+  t.equal(await knock(second), 429)
+  await connect(t, app, '/echo', { claims: { sub: 'bob' } })
+  t.equal(await knock(late), 429)
+  t.equal(await knock(late), 429)
+  for (const status of [409, 429]) t.equal((await requestTicket(app, '/echo', { remoteAddress: '::1' })).statusCode, status)
+  const refused = { FST_WS_TICKET_TOO_MANY_REQUESTS: 1 }
+  t.strictSame(routeOf(app).tickets, { issued: 4, FST_WS_TICKET_USER_CONNECTED: 1, ...refused })
+  const handshakes = { opened: 2, FST_WS_TICKET_USER_CONNECTION_LIMIT: 1, FST_WS_TICKET_IP_CONNECTED: 1, ...refused }
+  t.strictSame(routeOf(app).handshakes, handshakes)
+  const ends = told.filter((event) => 'channel' in event && event.channel === 'handshake').map((event) => Object(event).outcome)
+  const [userLimit, ipLimit, rateLimit] = Object.keys(handshakes).slice(1)
+  t.same(ends, ['opened', userLimit, 'opened', ipLimit, rateLimit])
+})
+
+/** What a client may do that ends its connection. */
+const ABUSES: Record<number, (client: Client, app: FastifyInstance) => unknown> = {
+  1003: ({ socket }) => socket.send(Buffer.from('{}')),
+  1009: (client) => client.send('x'.repeat(1001)),
+  4400: (client) => ['{', '[', '"'].map((text) => client.send(text)),
+  4409: async (client, app) => {
+    const { payload } = await client.next()
+    const ticket = await issueTicket(app, '/echo', { body: { refresh: Object(payload).connection } })
+    for (const id of [1, 2]) client.send({ type: '$refresh', id, payload: { ticket } })
+  },
+  4429: (client) => [1, 2, 3, 4, 5].map(() => client.send({ type: 'note', payload: { text: 'x' } }))
+}
+
+t.test('what a client did that ends its connection is counted and logged by its close code', async (t) => {
+  for (const [code, abuse] of Object.entries(ABUSES)) {
+    const { logger, lines } = captureLog()
+    const once = { max: 1, timeWindow: '1 minute' }
+    const limits = { badMessages: once, limitViolations: once, rateLimit: { ...once, max: 3 } }
+    const plugin = { ...limits, maxPayload: 1000, replay: 'disconnect' as const }
+    const app = await buildEchoApp(t, { server: { logger }, plugin })
+    const told = listenTo(t, app)
+    await listen(app)
+    const client = await connect(t, app, '/echo')
+    await abuse(client, app)
+    t.equal((await client.closed).code, Number(code))
+    await untilStats(app)
+    t.strictSame(routeOf(app).closes, { [code]: 1 })
+    t.match(told.at(-1), { channel: 'close', code: Number(code), by: 'server' })
+    t.match(
+      lines.filter((line) => 'closeCode' in line),
+      [{ level: 30, closeCode: Number(code), reason: /\w/, connection: /\w/, route: '/echo', user: 'ann' }]
+    )
+  }
 })
 
 t.test('close codes of the app or of a client’s making are one', async (t) => {
