@@ -81,6 +81,7 @@ for (const [name, ticketTransport] of Object.entries(transports)) {
     async (t, scene) => {
       const { app, port } = scene
       const canaries = new Canaries()
+      canaries.listen(t)
       const tryOut = async (path: string, options?: KnockOptions) => {
         for (const carry of carriers) {
           const ticket = await nextTicket(t, app, canaries)
@@ -201,6 +202,7 @@ attack(
   },
   async (t, { app, port }) => {
     const canaries = new Canaries()
+    canaries.listen(t)
     for (const carry of QUERIES) {
       const [url, offered] = carry(await nextTicket(t, app, canaries), await nextTicket(t, app, canaries))
       const upgrade = await knock(t, port, url, offered)
@@ -247,6 +249,7 @@ for (const ticketTransport of Object.values(transports)) {
     },
     async (t, scene) => {
       const canaries = new Canaries()
+      canaries.listen(t)
       const from = jwts.lines.length
       await trySigningIn(t, scene, canaries, store)
       await tryUpgrading(t, scene, canaries, store)
