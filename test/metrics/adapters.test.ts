@@ -7,6 +7,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import * as promClient from 'prom-client'
 import t, { type Test } from 'tap'
 import { channels } from '../../src/metrics/events.js'
+import { FAMILIES } from '../../src/metrics/families.js'
 import { collectOpenTelemetry, collectPrometheus, type Meter, traceOpenTelemetry } from '../../src/metrics/index.js'
 import { buildApp, echoContract, echoHandlers } from '../fixtures/app.js'
 import { type Client, connect, listen } from '../fixtures/client.js'
@@ -161,6 +162,12 @@ t.test('OpenTelemetry shows the same numbers, until the app closes', async (t) =
     }
   }
   const seen = await read()
+  const told = app.wsTicket.stats()
+  for (const { name, read: samplesOf } of FAMILIES) {
+    const samples = samplesOf(told)
+    t.ok(samples.length > 0, name)
+    for (const { labels, value } of samples) t.equal(seen(`ws_ticket.${name.replace(/_total$/, '')}`, labels), value, name)
+  }
   t.equal(seen('ws_ticket.connections'), 1)
   t.equal(seen('ws_ticket.tickets', { route: '/echo', outcome: 'issued' }), 3)
   t.equal(seen('ws_ticket.messages', { type: 'echo', outcome: 'ok' }), 1)
