@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
-import { fail } from '../src/errors.js'
+import { CODE_PREFIX, type ErrorName, fail, isErrorCode } from '../src/errors.js'
 import { parseOptions, parseRouteLimits, routeOptionNames } from '../src/options.js'
 import { pages, textOf } from './fixtures/readme.js'
 
@@ -56,7 +56,14 @@ function effectOf(options: object): object {
   return JSON.parse(JSON.stringify({ ...others, route: parseRouteLimits('/', settings, {}) }))
 }
 
-t.test('every error has an entry with its status, to which its help leads', async (t) => {
+/** Is this the name of an error? */
+function isErrorName(name: string): name is ErrorName {
+  return isErrorCode(CODE_PREFIX + name)
+}
+
+t.test('every error has an entry with its status, to which its help leads as the README says', async (t) => {
+  const [, scheme = ''] = /in `help`, as `(\S+)`/.exec(textOf('README.md')) ?? []
+  const anchors = anchorsOf('docs/errors.md')
   const source = await readFile(new URL('../src/errors.ts', import.meta.url), 'utf8')
   const errors = [...source.matchAll(/^ {2}([A-Z_]+): \[\s*(\d{3}),/gm)]
   t.ok(errors.length > 40)
@@ -64,9 +71,12 @@ t.test('every error has an entry with its status, to which its help leads', asyn
     const [, said] =
       new RegExp(`^### \`FST_WS_TICKET_${name}\`\n\nStatus (\\d{3})\\. .+\n\n\\*\\*What to do:\\*\\* `, 'm').exec(errorPage) ?? []
     t.equal(said, status, name)
+    if (!isErrorName(name)) throw new Error(`${name} is not in the table`)
+    const { code, help } = fail(name)
+    t.ok(anchors.has(help.replace('fastify-ws-ticket/docs/errors.md#', '')), help)
+    t.equal(help, scheme.replace('fst_ws_ticket_…', code.toLowerCase()), 'as the README says')
   }
   t.equal(errorPage.match(/^### /gm)?.length, errors.length, 'and there is no other entry')
-  t.ok(anchorsOf('docs/errors.md').has(fail('INVALID_OPTION').help.replace('fastify-ws-ticket/docs/errors.md#', '')))
 })
 
 t.test('every link between the pages, and within one, leads somewhere', async (t) => {
@@ -81,7 +91,8 @@ t.test('every link between the pages, and within one, leads somewhere', async (t
 
 /** The anchors that GitHub gives the headings of a page. */
 function anchorsOf(page: string): Set<string> {
-  const headings = [...textOf(page).matchAll(/^#{1,4} (.*)$/gm)].map(([, heading = '']) => heading)
+  const prose = textOf(page).replace(/^```.*?^```/gms, '')
+  const headings = [...prose.matchAll(/^#{1,4} (.*)$/gm)].map(([, heading = '']) => heading)
   return new Set(
     headings.map((heading) =>
       heading
