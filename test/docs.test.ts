@@ -3,10 +3,15 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { transform } from 'esbuild'
 import t from 'tap'
+import * as client from '../src/client/index.js'
+import * as plugin from '../src/index.js'
+import * as metrics from '../src/metrics/index.js'
+import * as testing from '../src/testing/index.js'
 import { readManifest } from './fixtures/packed.js'
 import { allBlocks, pages, textOf } from './fixtures/readme.js'
 
 const ATTACKS = new URL('attack/', import.meta.url)
+const SOURCE = new URL('../src/', import.meta.url)
 const text = readFileSync(new URL('../docs/security.md', import.meta.url), 'utf8')
 const ROW = /^\| ([A-J]\d{1,2}) \| [^|]+ \| (.+) \|$/gm
 const FILE = /`([\w-]+)`/g
@@ -106,4 +111,26 @@ t.test('the newest entry of CHANGELOG.md is of the version of the package', asyn
   const { version } = await readManifest()
   const [, newest] = /^## (\d+\.\d+\.\d+)/m.exec(textOf('CHANGELOG.md')) ?? []
   t.equal(newest, version)
+})
+
+t.test('CHANGELOG.md names whatever a program can import, and each entry of the package', async (t) => {
+  const { name, exports } = await readManifest()
+  for (const entry of Object.keys(exports)) {
+    if (entry !== './package.json') t.ok(textOf('CHANGELOG.md').includes(join(name, entry)), entry)
+  }
+  const values = Object.keys({ ...plugin, ...client, ...testing, ...metrics }).filter((value) => value !== 'default')
+  t.ok(values.length > 10)
+  for (const value of values) t.match(textOf('CHANGELOG.md'), new RegExp(`\\b${value}\\b`), value)
+})
+
+t.test('what is deprecated says so where it is used, in docs/errors.md and in CHANGELOG.md, as CONTRIBUTING.md promises', async (t) => {
+  t.match(textOf('CONTRIBUTING.md'), /^### Deprecation$/m)
+  const files = readdirSync(SOURCE, { recursive: true }).map(String)
+  const source = files
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => readFileSync(new URL(file, SOURCE), 'utf8'))
+    .join('\n')
+  const codes = new Set(source.match(/FST_WS_TICKET_DEP\d{3}/g))
+  t.equal(source.match(/@deprecated/g)?.length ?? 0, codes.size, 'each has a docstring that says so')
+  for (const code of codes) for (const page of ['docs/errors.md', 'CHANGELOG.md']) t.ok(textOf(page).includes(code), `${code} in ${page}`)
 })
