@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
@@ -13,8 +14,9 @@ import { compile, emptyFolder, installAsNamed, packPackage, pin } from './fixtur
 import { findCommand, findPython } from './fixtures/parts.js'
 import { freePort } from './fixtures/ports.js'
 import { outsideTap, run } from './fixtures/processes.js'
-import { allBlocks, blockAfter, blockWith, fileOf, filesOf, textOf } from './fixtures/readme.js'
+import { type Block, blockAfter, blockWith, fileOf, filesOf, textOf, textsOf, untriedBlocks } from './fixtures/readme.js'
 import { RedisServer } from './fixtures/redis-server.js'
+import { playTranscript } from './fixtures/transcript.js'
 
 t.setTimeout(300_000)
 
@@ -22,6 +24,8 @@ const CLIENTS = 'docs/clients.md'
 const RECIPES = 'docs/recipes.md'
 const METRICS = 'docs/metrics.md'
 const START = 'docs/getting-started.md'
+const PROTOCOL = 'docs/protocol.md'
+const DEPLOYMENT = 'docs/deployment.md'
 const JWT_SECRET = 'a secret of the tests that is long enough'
 const OWN = [
   'fastify',
@@ -73,11 +77,11 @@ const app = Fastify()
 
 /** Blocks of TypeScript that are no file of a page: programs, and pieces of one that has an app. */
 function otherPrograms(): Map<string, string> {
-  const blocks = allBlocks.filter((block) => block.language === 'ts' && block.page !== 'docs/reference.md' && !fileOf(block))
   // the one of the README that declares the user is compiled by test/package.check.ts, in a project of its own
-  const programs = blocks.filter(({ text }) => !text.includes('declare module'))
+  const isProgram = ({ text }: Block) => !text.includes('declare module')
+  const programs = textsOf((block) => block.language === 'ts' && block.page !== 'docs/reference.md' && !fileOf(block) && isProgram(block))
   return new Map(
-    programs.map(({ text }, index) => [
+    programs.map((text, index) => [
       `block-${index}.ts`,
       text.includes('app') && !text.includes('const app') ? BEFORE_FRAGMENT + text : text
     ])
@@ -122,6 +126,50 @@ t.test('the test of a recipe passes', async (t) => {
   const { status, stdout } = await run(recipes, join(folder, 'node_modules/.bin/tsx'), testing, { ...process.env, JWT_SECRET })
   t.equal(status, 0, { stdout })
   t.match(stdout, /pass 1\b/)
+})
+
+const OF_CONTRACT = `
+import { connect } from 'fastify-ws-ticket/testing'
+const ann = { sub: 'ann', name: 'Ann', teams: ['red'] }
+const connection = await connect(app, '/teams/red/chat', { user: ann })
+const { id } = await connection.request('chat.send', { text: 'hello' })
+const { payload } = await connection.next('chat.message')
+const refused = await connect(app, '/teams/blue/chat', { user: ann }).catch(({ statusCode }) => statusCode)
+console.log('\\n' + JSON.stringify({ refused, heard: payload, isIt: payload.id === id }))
+await app.close()
+`
+
+const OF_REDIS = `
+import { defineContract } from 'fastify-ws-ticket'
+import { connect } from 'fastify-ws-ticket/testing'
+import Type from 'typebox'
+const say = { payload: Type.Object({}) }
+app.wsRoute('/echo', { contract: defineContract({ messages: { say } }), handlers: { say() {} } })
+const connection = await connect(app, '/echo', { user: { sub: 'ann' } })
+const reply = await connection.request('say', {})
+console.log('\\n' + JSON.stringify({ reply, isInRedis: (await redis.keys('fastify-ws-ticket:*')).length > 0 }))
+await app.close()
+`
+
+const BEFORE_REDIS = `import fastifyJwt from '@fastify/jwt'
+${BEFORE_FRAGMENT}await app.register(fastifyJwt, { secret: '${JWT_SECRET}' })
+`
+
+t.test('the apps that the README and the page on deployment show do what they say', async (t) => {
+  const redis = await RedisServer.start(t)
+  const env = { ...process.env, JWT_SECRET, REDIS_URL: `redis://127.0.0.1:${redis.port}` }
+  const inRedis = { reply: null, isInRedis: true }
+  const apps = {
+    contract: [blockWith('ts', 'interface FastifyJWT') + OF_CONTRACT, { refused: 403, heard: { from: 'Ann', text: 'hello' }, isIt: true }],
+    redis: [BEFORE_REDIS + blockWith('ts', 'new Redis(') + OF_REDIS, inRedis],
+    deployment: [blockWith('ts', 'new Redis(', DEPLOYMENT) + OF_REDIS, inRedis]
+  } as const
+  for (const [name, [program, seen]] of Object.entries(apps)) {
+    await writeFile(join(chat, `${name}.ts`), program)
+    const { stdout, stderr } = await run(chat, join(folder, 'node_modules/.bin/tsx'), [`${name}.ts`], env)
+    const said = stdout.split('\n').filter((line) => line.startsWith('{') && !line.includes('"level"'))
+    t.match({ stderr, said: said.map((line) => JSON.parse(line)) }, { stderr: '', said: [seen] }, name)
+  }
 })
 
 /** An app with what the page on metrics shows, a message, and a ticket that is used twice. */
@@ -255,6 +303,39 @@ t.test('the client in Python answers every one of 60 messages at once, over the 
   t.same(program, { status: 0, stdout: '60 True True\n', stderr: '' })
 })
 
+t.test('a connection goes as the page on the protocol shows it', async (t) => {
+  const transcript = blockWith('text', '$welcome', PROTOCOL)
+  t.match(transcript.match(/^[<>]/gm)?.join(''), /^<(>.*<)+$/)
+  await playTranscript(t, API, transcript)
+})
+
+const REFRESHING = `
+import WebSocket from 'ws'
+const API = 'http://127.0.0.1:' + process.env.PORT
+const origin = 'https://app.example.com'
+const json = { 'content-type': 'application/json' }
+// a page's own address, and the Origin that its browser tells
+const { fetch: request } = globalThis
+globalThis.fetch = (path, { headers, ...init }) => request(API + path, { ...init, headers: { ...headers, origin } })
+const { token } = await (await fetch('/login', { method: 'POST', headers: json, body: '{"name":"ann"}' })).json()
+const headers = { ...json, authorization: 'Bearer ' + token }
+const { protocols } = await (await fetch('/chat/ticket', { method: 'POST', headers, body: '{}' })).json()
+const socket = new WebSocket(API.replace('http', 'ws') + '/chat', protocols, { origin })
+socket.on('message', (data) => {
+  const { type, payload } = JSON.parse(data)
+  console.log(type, Object.keys(payload).join())
+  if (type === '$welcome') refresh(socket, payload.connection, token)
+  else socket.close()
+})
+`
+
+t.test('a session is extended as the page on the protocol shows it', async (t) => {
+  await writeFile(join(chat, 'refreshing.js'), REFRESHING + blockWith('js', 'function refresh', PROTOCOL))
+  const env = { ...process.env, PORT: new URL(API).port }
+  const shown = { status: 0, stdout: '$welcome connection,expiresAt\n$reply expiresAt\n', stderr: '' }
+  t.same(await run(chat, process.execPath, ['refreshing.js'], env), shown)
+})
+
 /** The commands of the page in one shell: login and ticket, and then one with the ticket. */
 function withTicket(command: string): string {
   const [login = '', ticket = ''] = blockWith('sh', 'TOKEN=', CLIENTS).trim().split('\n')
@@ -272,6 +353,22 @@ t.test('curl gets a ticket, and shows the upgrade and the welcome', async (t) =>
   t.match(upgraded.stdout, /"type":"\$welcome"/)
 })
 
+t.test('a ticket is answered as the page on the protocol shows it', async (t) => {
+  const command = blockWith('sh', 'TOKEN=', CLIENTS).replace('curl -s "$API/chat', 'curl -si "$API/chat')
+  const { stdout } = await run(chat, 'sh', ['-c', command], shellEnv)
+  const [status = '', ...lines] = blockWith('http', '201', PROTOCOL).trim().split('\n')
+  const answer = stdout.replaceAll('\r', '').split('\n')
+  t.equal(answer[0], status)
+  const headers = lines.slice(0, lines.indexOf(''))
+  t.ok(headers.length > 1)
+  for (const header of headers)
+    t.ok(
+      answer.some((line) => line.toLowerCase() === header.toLowerCase()),
+      header
+    )
+  t.same(Object.keys(JSON.parse(answer.at(-1) ?? '')), Object.keys(JSON.parse(lines.at(-1) ?? '')))
+})
+
 t.test('wscat sends a message and prints the reply', async (t) => {
   const command = withTicket(blockWith('sh', 'wscat', CLIENTS).replace('npx ', ''))
   // it leaves when its input ends, which in a terminal it does not
@@ -279,9 +376,10 @@ t.test('wscat sends a message and prints the reply', async (t) => {
 })
 
 t.test('websocat sends what is typed and prints the reply', async (t) => {
+  const shown = blockWith('sh', 'websocat', CLIENTS)
   if (findCommand('websocat') === undefined) return t.plan(0, 'websocat is not installed')
   const [, message = ''] = /--execute '(.*)'/.exec(blockWith('sh', 'wscat', CLIENTS)) ?? []
-  const command = withTicket(`{ echo '${message}'; cat; } | ${blockWith('sh', 'websocat', CLIENTS)}`)
+  const command = withTicket(`{ echo '${message}'; cat; } | ${shown}`)
   await printsReply(t, startProgram(t, 'sh', ['-c', command], chat, shellEnv))
 })
 
@@ -296,6 +394,29 @@ t.test('the reference is that of the package', async (t) => {
   const { stdout } = await run(folder, process.execPath, [script, join(folder, 'node_modules/fastify-ws-ticket'), '--print'])
   t.ok(stdout === textOf('docs/reference.md'), 'else: npm run docs')
   t.match(await readFile(join(folder, 'node_modules/fastify-ws-ticket/docs/reference.md'), 'utf8'), /^# Reference/)
+})
+
+t.test('what npm is told to install has been installed here, and no block of docs was left out', async (t) => {
+  const commands = textsOf(({ language, text }) => language === 'sh' && text.includes('npm install'))
+  t.ok(commands.length > 5)
+  const told = commands.flatMap((text) => text.match(/(?<=npm install ).*/g) ?? []).flatMap((text) => text.split(' '))
+  const missing = told.filter((name) => !name.startsWith('--') && !existsSync(join(folder, 'node_modules', name)))
+  // the first is tried by test/package.check.ts; whoever writes TypeScript here has the compiler of this project
+  t.same([...new Set(missing)].sort(), ['@fastify/static', 'typescript'])
+  const isElsewhere = ({ page, language, text }: Block) =>
+    // by test/package.check.ts
+    page === 'README.md' ||
+    // written from what is compiled
+    page === 'docs/reference.md' ||
+    // by test/integration
+    ['nginx', 'haproxy'].includes(language) ||
+    text.startsWith('user fastify-ws-ticket on ') ||
+    // of this repository
+    /^npm (ci|run bench)\b/.test(text)
+  t.same(
+    untriedBlocks((block) => !isElsewhere(block)),
+    []
+  )
 })
 
 /** Starts a program whose input stays open; ended with the test. */

@@ -1,6 +1,6 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
@@ -11,7 +11,7 @@ import { compile, emptyFolder, install, installAsNamed, packPackage, pin } from 
 import { needs } from './fixtures/parts.js'
 import { freePort } from './fixtures/ports.js'
 import { outsideTap, run } from './fixtures/processes.js'
-import { blockAfter, blocks, blockWith, readme } from './fixtures/readme.js'
+import { type Block, blockAfter, blocks, blockWith, readme, untriedBlocks } from './fixtures/readme.js'
 import { programsCompile } from './fixtures/strict-programs.js'
 
 // all of it together takes longer than a test may by default
@@ -28,6 +28,7 @@ for (const command of [initialize, setType]) {
 }
 await install(folder, tarball, [...named, '@fastify/cors', '@fastify/static', '@types/node', '@types/ws'])
 
+const ENTRIES = ['.', './client', './testing', './metrics', './package.json']
 const EXPORTS = ['CloseCode', 'SUBPROTOCOL', 'default', 'defineContract', 'systemClock', 'wsTicket']
 
 /** What a program prints as JSON. */
@@ -59,12 +60,12 @@ t.test('the tarball holds what users need and nothing else', async (t) => {
     built.filter((file) => !/\.(js|d\.ts)$/.test(file)),
     []
   )
-  t.ok(built.includes('package/dist/index.js'))
-  t.ok(built.includes('package/dist/index.d.ts'))
-  t.ok(built.includes('package/dist/client/index.js'))
-  t.ok(built.includes('package/dist/client/index.d.ts'))
-  t.ok(built.includes('package/dist/testing/index.js'))
-  t.ok(built.includes('package/dist/testing/index.d.ts'))
+  const { exports, publishConfig } = JSON.parse(await readFile(join(folder, 'node_modules/fastify-ws-ticket/package.json'), 'utf8'))
+  t.same(Object.keys(exports), ENTRIES)
+  const targets = [...JSON.stringify(exports).matchAll(/"\.\/(dist\/[^"]+)"/g)].map(([, target]) => `package/${target}`)
+  t.equal(targets.length, 8)
+  for (const target of targets) t.ok(built.includes(target), target)
+  t.equal(publishConfig.provenance, true)
 })
 
 t.test('publint and arethetypeswrong find nothing wrong with it', async (t) => {
@@ -75,7 +76,7 @@ t.test('publint and arethetypeswrong find nothing wrong with it', async (t) => {
   // it is for Node 20.19 and later, where require takes an ES module, and for compilers that read exports
   const types = await run(tools, 'node_modules/.bin/attw', [tarball, '--profile', 'esm-only', '--format', 'json'])
   t.equal(types.status, 0, types)
-  t.match(Object.keys(JSON.parse(types.stdout).analysis.entrypoints), ['.', './client'])
+  t.same(Object.keys(JSON.parse(types.stdout).analysis.entrypoints), ENTRIES)
 })
 
 t.test('it is imported', async (t) => {
@@ -121,6 +122,16 @@ t.test('the program with the client prints what it is sent', async (t) => {
   t.same({ status, stdout, stderr }, { status: 0, stdout: 'open\nann: hello\n{ id: 1 }\nclosed\n', stderr: '' })
 })
 
+t.test('the program finds its way with the WebSocket of Node, made to tell an Origin as the README shows', async (t) => {
+  const PORT = await startPageServer(t)
+  const [imported, given] = ["import WebSocket from 'ws'\n", 'WebSocket, origin:']
+  const program = replaced(replaced(blockAfter('`program.js`:'), imported, ''), given, 'WebSocket: WebSocketWithOrigin, origin:')
+  await writeFile(join(folder, 'native.js'), blockWith('js', 'class WebSocketWithOrigin') + program)
+  const flags = 'WebSocket' in globalThis ? '' : '--experimental-websocket --no-warnings '
+  const { stdout, stderr } = await shell(`node ${flags}native.js`, { PORT })
+  t.same({ stdout, stderr }, { stdout: 'open\nann: hello\n{ id: 1 }\nclosed\n', stderr: '' })
+})
+
 t.test('the page with the client chats at first try, and comes back after a restart', async (t) => {
   if (!needs(t, 'chromium')) return
   const port = await startPageServer(t)
@@ -154,25 +165,31 @@ const FAULTS = [
   { before: "await clock.advance('5 seconds')", after: '', told: /Too many messages/ }
 ]
 
-t.test('the example of a test passes as it is run there, and under vitest as an app has it, which both see what is wrong', async (t) => {
-  await writeFile(join(folder, suiteFile), suite)
-  const { status, stdout } = await shell(suiteCommand)
-  t.equal(status, 0, { stdout })
-  t.match(stdout, /pass 3/)
-  t.match(readme, /`import \{ test \} from 'vitest'` .*`t\.onTestFinished` in place of `t\.after`/)
-  const app = await emptyFolder(t)
-  await writeFile(join(app, 'package.json'), JSON.stringify({ name: 'app', private: true, type: 'module' }))
-  // the last that runs on Node 20, too
-  await installAsNamed(app, [tarball, await pin('fastify'), await pin('@fastify/jwt'), await pin('typebox'), 'vitest@^4'])
-  const faulty = FAULTS.reduce((text, { before, after }) => replaced(text, before, after), suite)
-  for (const [name, runSuite] of Object.entries(runners)) {
-    const { output, ...counts } = await runSuite(app, 'chat.test.js', suite)
-    t.same(counts, { status: 0, passed: 3, failed: 0 }, name, { output })
-    const { output: complaints, ...faults } = await runSuite(app, 'faulty.test.js', faulty)
-    t.same(faults, { status: 1, passed: 0, failed: 3 }, `${name} with what is wrong`, { complaints })
-    for (const { told } of FAULTS) t.match(complaints, told)
+t.test(
+  'the example of a test passes as it is run there, and under tap and vitest as an app has them, which all see what is wrong',
+  async (t) => {
+    await writeFile(join(folder, suiteFile), suite)
+    const { status, stdout } = await shell(suiteCommand)
+    t.equal(status, 0, { stdout })
+    t.match(stdout, /pass 3/)
+    t.match(
+      readme,
+      /`import \{ test \} from 'vitest'` .*`t\.onTestFinished` in place of `t\.after`, with tap .*from 'tap'` and `t\.teardown`/
+    )
+    const app = await emptyFolder(t)
+    await writeFile(join(app, 'package.json'), JSON.stringify({ name: 'app', private: true, type: 'module' }))
+    // the last that runs on Node 20, too
+    await installAsNamed(app, [tarball, await pin('fastify'), await pin('@fastify/jwt'), await pin('typebox'), 'vitest@^4'])
+    const faulty = FAULTS.reduce((text, { before, after }) => replaced(text, before, after), suite)
+    for (const [name, runSuite] of Object.entries(runners)) {
+      const { output, ...counts } = await runSuite(app, 'chat.test.js', suite)
+      t.same(counts, { status: 0, passed: 3, failed: 0 }, name, { output })
+      const { output: complaints, ...faults } = await runSuite(app, 'faulty.test.js', faulty)
+      t.same(faults, { status: 1, passed: 0, failed: 3 }, `${name} with what is wrong`, { complaints })
+      for (const { told } of FAULTS) t.match(complaints, told)
+    }
   }
-})
+)
 
 t.test('the fragments with a proxy, CORS, a global hook, REST routes and plugins of the app do what they say', async (t) => {
   await writeFile(join(folder, 'fragments.js'), fragments())
@@ -186,6 +203,7 @@ t.test('the fragments with a proxy, CORS, a global hook, REST routes and plugins
     withoutToken: 401,
     login: 404,
     push: { disconnected: 0, ticketsVoided: 0 },
+    document: ['3.0.0', 'Chat', ['chat']],
     welcome: '$welcome'
   })
 })
@@ -226,6 +244,20 @@ t.test('the declarations of the client compile for a page, without the types of 
   t.equal(stdout, '')
 })
 
+t.test('no block of the README was left out', async (t) => {
+  const isElsewhere = ({ language, text }: Block) =>
+    // compiled and run by test/docs.check.ts, as is what npm is told to install
+    language === 'ts' ||
+    text.startsWith('npm install ') ||
+    // of this repository
+    text.startsWith('npm ci') ||
+    language === 'mermaid'
+  t.same(
+    untriedBlocks((block) => block.page === 'README.md' && !isElsewhere(block)),
+    []
+  )
+})
+
 /** What the README shows with the random and the passing made equal. */
 function shape(output: string): string {
   return output.replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '<id>').replace(/"expiresAt":\d{13}/g, '"expiresAt":<ms>')
@@ -257,12 +289,17 @@ ${blockWith('js', 'isTicketUpgrade')}
 const event = Type.Object({ id: Type.Integer(), room: Type.String(), from: Type.String(), text: Type.String() })
 const chat = app.wsRoute('/chat', { contract: defineContract({ events: { 'chat.message': event } }), handlers: {} })
 ${blockWith('js', "'/rooms/:room/close'")}
+${blockWith('js', "'/asyncapi.json'")}
 await app.ready()
 const origin = 'https://app.example.com'
 const authorization = 'Bearer ' + app.jwt.sign({ sub: 'ann' })
 const headers = { 'content-type': 'application/json', origin, authorization }
 const ticket = (more, remoteAddress) => app.inject({ method: 'POST', url: '/chat/ticket', headers: { ...headers, ...more }, remoteAddress })
 const forwarded = { 'x-forwarded-for': '203.0.113.7', 'x-forwarded-proto': 'https' }
+const described = async () => {
+  const { asyncapi, info, channels } = (await app.inject({ url: '/asyncapi.json', headers: { authorization } })).json()
+  return [asyncapi, info.title, Object.keys(channels)]
+}
 const issued = await ticket({})
 let welcome
 const socket = await app.injectWS('/chat', { headers: { host: 'localhost', origin, 'sec-websocket-protocol': issued.json().protocols.join(', ') } }, {
@@ -276,6 +313,7 @@ console.log(JSON.stringify({
   withoutToken: (await app.inject({ method: 'GET', url: '/rooms' })).statusCode,
   login: (await app.inject({ method: 'GET', url: '/login' })).statusCode,
   push: (await app.inject({ method: 'POST', url: '/rooms/lobby/close', headers: { authorization } })).json(),
+  document: await described(),
   welcome: await welcome
 }))
 socket.terminate()

@@ -53,6 +53,8 @@ const redis = await RedisServer.start(t)
 
 /** `^9.0.0 || ^10.0.0` begins with 9.0.0. */
 const lowest = (range: string) => /\d+\.\d+\.\d+/.exec(range)?.[0] ?? range
+const plugins = Object.fromEntries(Object.keys(OWN_PLUGINS).map((name) => [name, manifest.dependencies[name] ?? '']))
+const newest = { ...manifest.peerDependencies, ...plugins }
 const named = (versions: Readonly<Record<string, string>>) => Object.entries(versions).map(([name, version]) => `${name}@${version}`)
 const each = (versions: Readonly<Record<string, string>>, change: (range: string) => string) =>
   Object.fromEntries(Object.entries(versions).map(([name, range]) => [name, change(range)]))
@@ -81,11 +83,11 @@ const TRIPS = [
 ]
 let trips = 0
 
-async function roundTrips(t: Test, app: string): Promise<void> {
+async function roundTrips(t: Test, app: string, node = process.execPath): Promise<void> {
   for (const { REDIS_CLIENT, OWN_PLUGINS } of TRIPS) {
     trips += 1
     const env = { REDIS_CLIENT, REDIS_URL: `redis://127.0.0.1:${redis.port}`, REDIS_PREFIX: `trip-${trips}`, OWN_PLUGINS }
-    const { stdout, stderr } = await run(app, process.execPath, ['round-trip.mjs'], { ...process.env, ...env })
+    const { stdout, stderr } = await run(app, node, ['round-trip.mjs'], { ...process.env, ...env })
     const what = `${REDIS_CLIENT || 'memory'}${OWN_PLUGINS && ", with the app's own plugins"}`
     t.same({ stdout, stderr }, { stdout: JSON.stringify(SEEN), stderr: '' }, what)
   }
@@ -108,11 +110,21 @@ t.test('with the lowest versions of its ranges it works and compiles', async (t)
   await Promise.all([roundTrips(t, app), compiles(t, app)])
 })
 
+t.test('on the lowest Node of its range it works, and can be required', async (t) => {
+  const wanted = lowest(`${manifest.engines.node}.0`)
+  const place = join(folder, 'node')
+  await installAsNamed(place, [`lowest-node@npm:node-${process.platform}-${process.arch}@${wanted}`])
+  const node = join(place, 'node_modules/lowest-node/bin/node')
+  t.equal((await run(place, node, ['--version'])).stdout.trim(), `v${wanted}`)
+  const app = await prepare('lowest-node', newest)
+  await roundTrips(t, app, node)
+  const required = await run(app, node, ['--print', `typeof require('${manifest.name}').wsTicket`])
+  t.equal(required.stdout.trim(), 'function', required.stderr)
+})
+
 t.test('with the newest versions of its ranges it works and compiles', async (t) => {
-  const { dependencies, peerDependencies } = manifest
-  const plugins = Object.fromEntries(Object.keys(OWN_PLUGINS).map((name) => [name, dependencies[name] ?? '']))
-  const app = await prepare('newest', { ...peerDependencies, ...plugins })
-  for (const name of Object.keys({ ...peerDependencies, ...plugins })) t.comment(`${name} ${await version(app, name)}`)
+  const app = await prepare('newest', newest)
+  for (const name of Object.keys(newest)) t.comment(`${name} ${await version(app, name)}`)
   await Promise.all([roundTrips(t, app), compiles(t, app)])
 })
 
