@@ -3,9 +3,15 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { transform } from 'esbuild'
 import t from 'tap'
+import { STOP } from '../src/client/close-codes.js'
 import * as client from '../src/client/index.js'
+import { isAbuse } from '../src/connection/close.js'
+import { isErrorCode } from '../src/errors.js'
 import * as plugin from '../src/index.js'
+import { channels } from '../src/metrics/events.js'
+import { FAMILIES, HANDLER_SECONDS } from '../src/metrics/families.js'
 import * as metrics from '../src/metrics/index.js'
+import { CloseCode, ControlType } from '../src/protocol.js'
 import * as testing from '../src/testing/index.js'
 import { readManifest } from './fixtures/packed.js'
 import { allBlocks, pages, textOf } from './fixtures/readme.js'
@@ -133,4 +139,62 @@ t.test('what is deprecated says so where it is used, in docs/errors.md and in CH
   const codes = new Set(source.match(/FST_WS_TICKET_DEP\d{3}/g))
   t.equal(source.match(/@deprecated/g)?.length ?? 0, codes.size, 'each has a docstring that says so')
   for (const code of codes) for (const page of ['docs/errors.md', 'CHANGELOG.md']) t.ok(textOf(page).includes(code), `${code} in ${page}`)
+})
+
+/** The cells of the rows of a page's section, up to the next heading of its rank or a higher one. */
+function rowsOf(page: string, heading: string): string[][] {
+  const [, section = ''] = textOf(page).split(`\n${heading}\n`)
+  const rank = heading.indexOf(' ')
+  const [own = ''] = section.split(new RegExp(`^#{1,${rank}} `, 'm'))
+  return (own.match(/^\| .*(?= \|$)/gm) ?? []).map((row) => row.slice(2).split(/(?<!\\) \| /))
+}
+
+t.test('the page on the protocol has every frame, close code and status, and says of codes what the client does', async (t) => {
+  const PROTOCOL = 'docs/protocol.md'
+  const frames = rowsOf(PROTOCOL, '## 3. Frames').map(([, frame = '']) => frame)
+  for (const type of Object.values(ControlType))
+    t.ok(
+      frames.some((frame) => frame.includes(`"type": "${type}"`)),
+      type
+    )
+
+  const closings = rowsOf(PROTOCOL, '## Close codes').filter(([codes = '']) => /^\d/.test(codes))
+  const codes = closings.flatMap(([codes = '', , action = '']) => codes.split(', ').map((code) => ({ code: Number(code), action })))
+  // 1001 is sent by pages that go away; no server of ours sends it
+  const sent = Object.values(CloseCode).filter((code) => code !== CloseCode.goingAway)
+  t.same(codes.map(({ code }) => code).sort(), [...sent, 1002, 1007].sort())
+  const final = codes.filter(({ action }) => action === 'stop').map(({ code }) => code)
+  t.same(final.sort(), [...STOP].sort())
+  const [, inPython = ''] = /^FINAL_CLOSE_CODES = \{(.*)\}$/m.exec(textOf('docs/clients.md')) ?? []
+  t.same(inPython.split(', ').map(Number).sort(), final)
+
+  const statuses = (heading: string) => new Set(rowsOf(PROTOCOL, heading).map(([status = '']) => status))
+  const answers = { '## 1. The ticket': ['## Asking for a ticket'], '## 2. The upgrade': ['## Upgrading'] }
+  for (const [heading, sections] of Object.entries(answers)) {
+    for (const section of [...sections, '## Asking for a ticket or an upgrade']) {
+      const [, entries = ''] = textOf('docs/errors.md').split(`\n${section}\n`)
+      const [own = ''] = entries.split(/^## /m)
+      for (const [, status = ''] of own.matchAll(/^Status (\d{3})\./gm)) t.ok(statuses(heading).has(status), `${status} in ${heading}`)
+    }
+  }
+})
+
+t.test('the page on metrics has every metric with its labels, every channel, and the codes that are logged', async (t) => {
+  const METRICS = 'docs/metrics.md'
+  const metrics = rowsOf(METRICS, '## Prometheus').flatMap(([names = '', labels = '']) =>
+    [...names.matchAll(/`(\w+)`/g)].map(([, name = '']) => [name, labels.match(/\w+/g) ?? []])
+  )
+  t.same(
+    Object.fromEntries(metrics),
+    Object.fromEntries([...FAMILIES, HANDLER_SECONDS].map(({ name, labels }) => [`ws_ticket_${name}`, [...labels]]))
+  )
+  const told = rowsOf(METRICS, '## diagnostics_channel').map(([channel = '']) => channel.replaceAll('`', ''))
+  t.same(
+    told.slice(1),
+    Object.values(channels).map(({ name }) => name)
+  )
+  const [, ...logged] = rowsOf(METRICS, '## Security events in the log').map(([code = '']) => code)
+  const closings = logged.flatMap((cell) => (cell.startsWith('`closeCode`') ? (cell.match(/\d{4}/g) ?? []) : []))
+  t.same(closings.map(Number), Object.values(CloseCode).filter(isAbuse).sort())
+  for (const [, code = ''] of logged.join().matchAll(/`(FST_WS_TICKET_\w+)`/g)) t.ok(isErrorCode(code), code)
 })

@@ -7,7 +7,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import * as promClient from 'prom-client'
 import t, { type Test } from 'tap'
 import { channels } from '../../src/metrics/events.js'
-import { FAMILIES } from '../../src/metrics/families.js'
+import { FAMILIES, HANDLER_SECONDS } from '../../src/metrics/families.js'
 import { collectOpenTelemetry, collectPrometheus, type Meter, traceOpenTelemetry } from '../../src/metrics/index.js'
 import { buildApp, echoContract, echoHandlers } from '../fixtures/app.js'
 import { type Client, connect, listen } from '../fixtures/client.js'
@@ -139,7 +139,20 @@ t.test('each number that the dashboard asks for is there', async (t) => {
   const dashboard = readFileSync('examples/metrics/grafana-dashboard.json', 'utf8')
   const asked = new Set([...dashboard.matchAll(/ws_ticket_\w+/g)].map(([name]) => name.replace(/_bucket$/, '')))
   t.same([...asked].sort(), [...names].sort(), 'and nothing that is there is left out')
-  t.equal(JSON.parse(dashboard).panels.length, 10)
+  const { panels } = JSON.parse(dashboard)
+  t.equal(panels.length, 10)
+  for (const { targets } of panels) {
+    for (const { expr, legendFormat = '' } of targets) {
+      const family = [...FAMILIES, HANDLER_SECONDS].find(({ name }) => expr.includes(`ws_ticket_${name}`))
+      const given = new Set<string>([...(family?.labels ?? []), 'le', 'instance'])
+      const named = [...`${expr} ${legendFormat}`.matchAll(/(?:by \(|\{+)([\w, ]+)/g)].flatMap(([, list = '']) => list.split(', '))
+      t.same(
+        named.filter((label) => !given.has(label)),
+        [],
+        expr
+      )
+    }
+  }
 })
 
 t.test('OpenTelemetry shows the same numbers, until the app closes', async (t) => {
