@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Clock } from '../clock.js'
 import type { Ticking } from '../connection/registry.js'
+import { codeOf } from '../errors.js'
 import { databaseOf } from '../redis/client.js'
 import { failureOf, type RedisFailure } from '../redis/failure.js'
 import { hashText } from '../redis/keys.js'
@@ -205,7 +206,9 @@ function verdict(isDelivered: boolean): string | undefined {
 function sampledLines(clock: Clock, log: FastifyBaseLogger) {
   return {
     lost: new SampledLine(clock, (lost, code) => log.error({ lost, code }, 'messages did not reach the other nodes')),
-    ignored: new SampledLine(clock, (ignored, reason) => log.warn({ ignored, reason }, 'messages from the bus were ignored')),
+    ignored: new SampledLine(clock, (ignored, reason) =>
+      log.warn({ code: codeOf('BUS_MESSAGE_IGNORED'), ignored, reason }, 'messages from the bus were ignored')
+    ),
     failed: new SampledLine(clock, (failed, code) => log.error({ failed, code }, 'what other nodes send may not arrive: subscribing fails'))
   }
 }

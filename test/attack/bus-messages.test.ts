@@ -174,7 +174,8 @@ if (needs(t, 'redis-server')) {
       await honest('after')
       t.equal(client.unread, 0)
       t.match(await client.request('echo', { text: 'alive' }), { type: '$reply', payload: { text: 'alive' } })
-      t.match(lines, [{ level: 40, ignored: 1, reason: String, msg: 'messages from the bus were ignored' }])
+      const code = 'FST_WS_TICKET_BUS_MESSAGE_IGNORED'
+      t.match(lines, [{ level: 40, code, ignored: 1, reason: String, msg: 'messages from the bus were ignored' }])
       t.equal(lines.length, 1, 'one line')
       clock.advance(60_000)
       t.match(lines[1], { level: 40, ignored: messages.length - 1 }, 'and how many more there were, a minute later')
