@@ -331,3 +331,35 @@ t.test('a connection that is closed for what its client did makes a line with it
   t.equal(told.length, 1)
   t.match(told, [{ level: 30, closeCode: 4400, reason: 'too many bad messages' }])
 })
+
+t.test('H10 who can not be told from the token, and each kind of bad message, is logged with its code', async (t) => {
+  const { logger, lines } = captureLog()
+  const app = await buildEchoApp(t, { server: { logger } })
+  await listen(app)
+  await requestTicket(app, '/echo', { headers: { authorization: 'Bearer nonsense' } })
+  t.match(
+    lines.filter(({ msg }) => msg === 'authentication failed'),
+    [{ level: 30, code: 'FST_WS_TICKET_UNAUTHENTICATED', reason: /\w/ }]
+  )
+  const frames = {
+    INVALID_JSON: '{',
+    INVALID_ENVELOPE: { type: 7 },
+    UNKNOWN_TYPE: { type: 'made up' },
+    INVALID_PAYLOAD: { type: 'echo', payload: { text: 7 } }
+  }
+  for (const frame of Object.values(frames)) {
+    const client = await connect(t, app, '/echo')
+    await client.next()
+    for (let nr = 0; nr < 2; nr++) {
+      client.send(frame)
+      t.equal((await client.next()).type, '$error')
+    }
+  }
+  const context = { level: 30, connection: /\w/, route: '/echo', user: 'ann' }
+  const told = lines.filter(({ msg }) => String(msg).startsWith('a bad message'))
+  t.match(
+    told,
+    Object.keys(frames).map((name) => ({ ...context, code: `FST_WS_TICKET_${name}` }))
+  )
+  t.equal(told.length, 4, 'once for each connection')
+})
