@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { needs } from '../fixtures/parts.js'
 import { outsideTap } from '../fixtures/processes.js'
 import { askTicket, connect, enter, logIn, open, post, protocolsOf, startChat } from './start-chat.js'
 
@@ -268,4 +269,15 @@ t.test('the script of the README does what it says', async (t) => {
     timeout: 120_000
   })
   t.match(stdout, /^\$welcome.+\$reply { members: \[ 'ann' \] }.+text: 'Hello'.+\$reply/s)
+})
+
+t.test('the commands of the README get a ticket and send a message', async (t) => {
+  if (!needs(t, 'curl')) return
+  const readme = readFileSync(new URL('../../examples/chat/README.md', import.meta.url), 'utf8')
+  const [, commands = ''] = /```sh\n(url=.*?)```/s.exec(readme) ?? []
+  const script = commands.replace(/^url=.*/, `url=${chat.origin}`).replaceAll('\ncurl ', '\necho; curl ')
+  const { stdout } = await promisify(execFile)('sh', ['-c', script], { timeout: 60_000 })
+  const [ticket, message] = stdout.match(/^\{.*\}$/gm) ?? []
+  t.match(JSON.parse(ticket ?? ''), { expiresIn: 30, protocols: [String, String] })
+  t.type(JSON.parse(message ?? '').id, 'string')
 })
