@@ -10,6 +10,7 @@ import { captureLog } from '../fixtures/log.js'
 import { connectRaw, handshakeHeaders, type RawSocket, requestBytes } from '../fixtures/raw-socket.js'
 import { issueTicket } from '../fixtures/tickets.js'
 import { as, buildTimedApp, expiresIn } from '../fixtures/timed-app.js'
+import { until } from '../fixtures/until.js'
 
 const echo = { contract: echoContract, handlers: echoHandlers }
 const NOTHING_LEFT = { connections: 0, pendingHandshakes: 0, topics: 0, counted: { users: 0, ips: 0, messageLimits: 0 } }
@@ -312,6 +313,20 @@ t.test('E9 a peer that does not answer a close frame is gone by closeTimeout', a
   t.match(await closings.count(1), [{ code: 4000, reason: 'over' }])
   await raw.ended
   t.match(app.wsTicket.stats(), NOTHING_LEFT)
+})
+
+t.test('a bad frame behind one for which a peer is being closed does not change what is told of it', async (t) => {
+  const { app, clock } = await buildTimedApp(t)
+  const closings = new Closings()
+  app.wsRoute('/echo', { ...echo, onClose: closings.onClose })
+  await listen(app)
+  const raw = await connectByHand(t, app)
+  const ended = once(raw.socket, 'end')
+  raw.write(Buffer.concat([maskedFrame(2, 'binary'), Buffer.from([0x83, 0x80, 0, 0, 0, 0])]))
+  await until(() => app.wsTicket.connections().every(({ signal }) => signal.aborted))
+  clock.advance(2000)
+  t.match(await closings.count(1), [{ code: 1003 }])
+  await ended
 })
 
 t.test('E9 a peer that closes, or breaks the protocol, and never hangs up is gone by closeTimeout', async (t) => {
