@@ -73,7 +73,7 @@ export function keepRequests(settings: RequestSettings): Requests {
 
     close(reason = failure) {
       failure = reason
-      closed = `The client was closed ${line ? 'with' : 'without'} a connection.`
+      closed = `The client was closed with${line ? '' : 'out'} a connection.`
       for (const [, request] of [...queue, ...(line?.owed ?? [])]) request.fail('CLIENT_CLOSED', closed)
     }
   }

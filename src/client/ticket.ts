@@ -12,7 +12,7 @@ export interface Ticket {
 const TEMPORARY = [408, 409, 425, 429]
 
 /** What is wrong where there is neither a ticket nor a refusal. */
-const NO_TICKET = 'There was no ticket: is the server there, does `token` answer, does CORS pass?'
+const NO_TICKET = 'There was no ticket: is the server there, does `token` answer, does CORS pass, does a hook refuse it?'
 
 /** What a header can carry; anything else would be repeated in the error of some `fetch`. */
 const SENDABLE = /^[!-~]+$/
@@ -49,14 +49,16 @@ function jwtOf(token: Token): string {
   if (!token) throw clientError('NO_USER', '`token` answered no user.', { isFinal: true })
   const jwt = textOf(token)
   // what is no text is a fault of the program, and would be there again
-  if (!SENDABLE.test(jwt)) throw clientError('TICKET_FAILED', '`token` must answer a JWT text, or null.', { isFinal: !jwt })
+  if (!SENDABLE.test(jwt)) throw clientError('TICKET_FAILED', '`token` must answer a JWT without `Bearer`, or null.', { isFinal: !jwt })
   return jwt
 }
 
 /** The ticket that was issued; throws a {@link WsTicketError} where none was. */
 export async function readTicket(response: TicketResponse): Promise<Ticket> {
   if (!response.ok) throw await refusal(response, 'TICKET_FAILED')
-  return Object.assign({ ticket: '', protocols: [] }, await response.json())
+  const issued: Ticket = Object(await response.json())
+  if (!issued.ticket) throw Error('The answer has no ticket.')
+  return issued
 }
 
 /** What a refusal says; the code where it says none. */

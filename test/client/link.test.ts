@@ -5,7 +5,7 @@ import { portOf } from '../fixtures/client.js'
 import { becomes, ClientWorld, type TestClient } from '../fixtures/client-world.js'
 import { until } from '../fixtures/until.js'
 
-const NO_TICKET = 'There was no ticket: is the server there, does `token` answer, does CORS pass?'
+const NO_TICKET = 'There was no ticket: is the server there, does `token` answer, does CORS pass, does a hook refuse it?'
 const NO_WEBSOCKET = 'There was no WebSocket: is the server there, does the proxy pass Upgrade, does a hook refuse it?'
 
 /** Closes the connection with this code from the server's side, and waits for what the client makes of it. */
@@ -176,7 +176,7 @@ t.test('a server that is away, and one that welcomes nobody, is tried again', as
     deaf.close()
   })
   deaf.on('upgrade', () => {})
-  deaf.on('request', (_request, response) => response.writeHead(201).end('{"protocols":["fastify-ws-ticket.v1"]}'))
+  deaf.on('request', (_request, response) => response.writeHead(201).end('{"ticket":"t","protocols":["fastify-ws-ticket.v1"]}'))
   await until(() => deaf.listening)
   const address = deaf.address()
   const port = typeof address === 'object' ? address?.port : 0
@@ -268,7 +268,7 @@ t.test('who waits in vain for a connection is told what the last attempt failed 
   const world = await ClientWorld.start(t)
   // a proxy that passes no Upgrade: the server gets a GET
   const blind = createServer((request, response) => {
-    response.writeHead(request.method === 'POST' ? 201 : 426).end('{"protocols":["fastify-ws-ticket.v1"]}')
+    response.writeHead(request.method === 'POST' ? 201 : 426).end('{"ticket":"t","protocols":["fastify-ws-ticket.v1"]}')
   }).listen(0, '127.0.0.1')
   t.teardown(() => {
     blind.closeAllConnections()

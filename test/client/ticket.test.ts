@@ -6,7 +6,7 @@ import { ORIGIN } from '../fixtures/app.js'
 import { becomes, ClientWorld } from '../fixtures/client-world.js'
 import { until } from '../fixtures/until.js'
 
-const NO_TICKET = 'There was no ticket: is the server there, does `token` answer, does CORS pass?'
+const NO_TICKET = 'There was no ticket: is the server there, does `token` answer, does CORS pass, does a hook refuse it?'
 
 t.test('no user: it stops and asks for nothing', async (t) => {
   for (const nobody of [null, undefined, '']) {
@@ -82,12 +82,19 @@ t.test('a refusal whose code and message are no texts is one that says nothing',
 
 t.test('an answer that is no ticket is a failure that may pass', async (t) => {
   const world = await ClientWorld.start(t)
-  for (const body of ['<h1>Log in to the Wi-Fi</h1>', '{}', 'null']) {
+  for (const body of ['<h1>Log in to the Wi-Fi</h1>', '{}', 'null', '{"data":{"ticket":"t"}}']) {
     const client = world.client({ fetch: async () => new Response(body) })
     await becomes(client, 'waiting')
     client.close()
   }
-  t.match(world.reasons.at(0), { code: 'TICKET_FAILED', message: NO_TICKET, cause: SyntaxError, isFinal: false })
+  const fault = { code: 'TICKET_FAILED', message: NO_TICKET, isFinal: false }
+  const [page, ...others] = world.reasons.filter((reason) => reason !== undefined)
+  t.match(page, { ...fault, cause: SyntaxError })
+  t.match(
+    others,
+    others.map(() => ({ ...fault, cause: { message: 'The answer has no ticket.' } }))
+  )
+  t.equal(others.length, 3)
 })
 
 t.test('a token that no header can carry is told without it, and asked for again later', async (t) => {
@@ -96,7 +103,12 @@ t.test('a token that no header can carry is told without it, and asked for again
     const client = world.client({ token: () => token })
     await becomes(client, 'waiting')
     const reason = world.reasons.at(-1)
-    t.match(reason, { code: 'TICKET_FAILED', message: '`token` must answer a JWT text, or null.', cause: undefined, isFinal: false })
+    t.match(reason, {
+      code: 'TICKET_FAILED',
+      message: '`token` must answer a JWT without `Bearer`, or null.',
+      cause: undefined,
+      isFinal: false
+    })
     t.notMatch(inspect(reason, { depth: null }), /eyJ/)
     client.close()
   }
@@ -109,7 +121,12 @@ t.test('a token that is no text is a fault of the program: it ends the client, a
     const client = world.client({ token: async () => token })
     await becomes(client, 'closed')
     const reason = world.reasons.at(-1)
-    t.match(reason, { code: 'TICKET_FAILED', message: '`token` must answer a JWT text, or null.', cause: undefined, isFinal: true })
+    t.match(reason, {
+      code: 'TICKET_FAILED',
+      message: '`token` must answer a JWT without `Bearer`, or null.',
+      cause: undefined,
+      isFinal: true
+    })
     t.notMatch(inspect(reason, { depth: null }), /eyJ/)
   }
   t.same(world.clock.delays, [])
