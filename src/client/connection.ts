@@ -1,27 +1,13 @@
-import type { Pause } from './backoff.js'
-import type { Timer } from './clock.js'
 import { STOP } from './close-codes.js'
+import type { ConnectionParts } from './connection-parts.js'
 import { clientError, naming, type WsTicketError } from './error.js'
 import type { ServerFrame } from './frame.js'
 import { type Line, openLine } from './line.js'
-import type { ClientSettings } from './options.js'
-import type { Requests } from './requests.js'
 import { openSession } from './session.js'
 import { openSocket } from './socket.js'
 import { requestTicket } from './ticket.js'
 
 const UNOPENED = 'There was no WebSocket: is the server there, does the proxy pass Upgrade, does a hook refuse it?'
-
-/** What an attempt, and the connection that comes of it, may use, and whom they tell. */
-export interface ConnectionParts extends ClientSettings {
-  readonly requests: Requests
-  readonly after: Timer
-  readonly pause: Pause
-  /** The server has welcomed the client. */
-  opened(): void
-  emit(event: string, payload: unknown, topic: string | undefined): void
-  lost(reason: WsTicketError): void
-}
 
 /** One attempt, and the connection that comes of it, until the signal is aborted. */
 export function connect(parts: ConnectionParts, signal: AbortSignal): void {

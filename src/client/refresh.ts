@@ -1,4 +1,4 @@
-import type { ConnectionParts } from './connection.js'
+import type { ConnectionParts } from './connection-parts.js'
 import type { WsTicketError } from './error.js'
 import { requestTicket } from './ticket.js'
 

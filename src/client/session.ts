@@ -1,4 +1,4 @@
-import type { ConnectionParts } from './connection.js'
+import type { ConnectionParts } from './connection-parts.js'
 import { clientError, toldError } from './error.js'
 import type { ServerFrame } from './frame.js'
 import { watchHeartbeat } from './heartbeat.js'
