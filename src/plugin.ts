@@ -51,7 +51,7 @@ async function register(app: FastifyInstance, options: WsTicketOptions): Promise
   const declaring = new Set<FastifyInstance>()
   app.decorate('wsRoute', function (path, routeOptions) {
     declaring.add(this)
-    registration.addresses.push(`${this.prefix}${path}`)
+    registration.routes.push({ address: `${this.prefix}${path}`, scope: this })
     return declareRoute(this, scope, path, routeOptions)
   })
   app.decorate(

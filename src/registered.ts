@@ -13,17 +13,23 @@ export function takeScope(scope: object): void {
   scopes.add(scope)
 }
 
-/** One registration of the plugin, and the addresses of its routes. */
+/** A route of `app.wsRoute`, and the instance that it was called of. */
+export interface RegisteredRoute {
+  readonly address: string
+  readonly scope: object
+}
+
+/** One registration of the plugin, and its routes. */
 export interface Registration {
   readonly settings: Settings
-  readonly addresses: string[]
+  readonly routes: RegisteredRoute[]
 }
 
 const registrations = new WeakMap<object, readonly Registration[]>()
 
 /** Remembers a registration, for what stands beside the app: its tests. */
 export function rememberRegistration(server: object, settings: Settings): Registration {
-  const registration: Registration = { settings, addresses: [] }
+  const registration: Registration = { settings, routes: [] }
   registrations.set(server, [...registrationsOf(server), registration])
   return registration
 }

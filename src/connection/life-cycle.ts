@@ -1,6 +1,7 @@
 import type { WebSocket } from 'ws'
 import { fail } from '../errors.js'
 import { escapeControls } from '../escape.js'
+import { tellFailure } from '../failure-watch.js'
 import { logFailure } from '../log-failure.js'
 import { isPromiseLike } from '../promise-like.js'
 import { CloseCode } from '../protocol.js'
@@ -130,6 +131,7 @@ export class LifeCycle {
   #openFailed(error: unknown): void {
     if (this.#state !== 'opening') return
     logFailure(this.#connection.log, error, 'the connection could not be opened')
+    tellFailure(this.#connection, error)
     this.close(CloseCode.internalError, 'internal error')
   }
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.js'
 import { codeOf, fail } from '../errors.js'
+import { tellFailure } from '../failure-watch.js'
 import { logFailure } from '../log-failure.js'
 import type { MessageMetrics } from '../metrics/message-metrics.js'
 import { outcomeOf } from '../metrics/outcome.js'
@@ -41,6 +42,7 @@ export function receive(stage: ReceiveStage, connection: MessageConnection, text
     if (isLine(connection, table.faultLines, now)) {
       logFailure(connection.log, error, 'a message could not be checked; more are not logged for a minute', { type: frame.type })
     }
+    tellFailure(connection, error, frame.id)
     refuse(connection, { metrics: definition.metrics, id: frame.id, now }, error)
   }
 }

@@ -1,4 +1,5 @@
 import { fail } from '../errors.js'
+import { tellFailure } from '../failure-watch.js'
 import { logFailure } from '../log-failure.js'
 import { outcomeOf } from '../metrics/outcome.js'
 import { encodeError, encodeReply } from '../protocol.js'
@@ -31,7 +32,10 @@ function answerFailure(call: MessageCall, error: unknown): void {
   const { connection, id, type } = call
   const told = describeError(error)
   // what a client caused is worth no line
-  if (told.statusCode >= 500) logFailure(connection.log, error, 'a message could not be handled', { type })
+  if (told.statusCode >= 500) {
+    logFailure(connection.log, error, 'a message could not be handled', { type })
+    tellFailure(connection, error, id)
+  }
   call.ended(outcomeOf(told))
   connection.write(encodeError(id, told))
 }

@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { tellFailure } from '../failure-watch.js'
 import { outcomeOf } from './outcome.js'
 
 /** Why we refused a request; what the app's own hooks refuse is known by its status alone. */
@@ -10,6 +11,7 @@ export async function noting<T>(request: FastifyRequest, work: () => Promise<T>)
     return await work()
   } catch (error) {
     note(request, error)
+    tellFailure(request.raw.socket, error)
     throw error
   }
 }

@@ -4,14 +4,19 @@ import { readTicket } from '../client/ticket.js'
 import type { Contract } from '../contract.js'
 import type { Settings } from '../options.js'
 import { SUBPROTOCOL, TICKET_PROTOCOL_PREFIX } from '../protocol.js'
+import { fromCall } from './call-site.js'
+import { checkPath } from './check-path.js'
 import { type Credentials, ticketHeaders, upgradeHeaders } from './credentials.js'
+import { changed, Failures, joined } from './failures.js'
 import { postInMemory } from './memory-request.js'
 import { openMemorySocket, untilOpen } from './memory-socket.js'
-import { settingsAt } from './settings-at.js'
+import { misuse } from './misuse.js'
+import { rootOf } from './root-of.js'
+import { routeAt } from './route-at.js'
 import { LiveTestConnection, type TestConnection, type UntypedConnection } from './test-connection.js'
 import { within } from './within.js'
 
-/** What is needed of a Fastify app; it need not listen. */
+/** What is needed of a Fastify app, or of a scope of it; it need not listen. */
 export interface TestedApp {
   readonly server: EventEmitter
   ready(): PromiseLike<unknown>
@@ -39,7 +44,9 @@ export interface ConnectOptions extends Credentials {
  * Opens a connection to a WebSocket route as a client does, with a ticket, but without a port: for tests. Resolves once it is
  * welcomed, and misses no frame that comes afterwards. `app.ready()` is called; the connection ends with the app, or before.
  *
- * @param path the path of the route with its parameters filled in, and a query where there is one
+ * What it rejects with leads to the line of the test; where the server has failed, and told a client no more than that, `cause` is why.
+ *
+ * @param path the whole path of the route, prefixes included, with its parameters filled in, and a query where there is one
  *
  * @example
  * const ann = await connect<typeof contract>(app, '/chat', { user: { sub: 'ann' } })
@@ -47,31 +54,44 @@ export interface ConnectOptions extends Credentials {
  * assert.equal((await ann.next('chat.message')).payload.text, 'hello')
  *
  * @throws WsTicketError with the `statusCode`, `code` and `retryAfter` of the answer where ticket or upgrade is refused;
- * TypeError where an option is not known, the app has not registered the plugin, or there is no `app.jwt` for `user`
+ * TypeError where an option is not known, the path is none, the app has not registered the plugin, or the route has no `app.jwt` for `user`
  */
 export function connect<C extends Contract = Contract>(app: TestedApp, path: string, options?: ConnectOptions): Promise<TestConnection<C>>
-export async function connect(app: TestedApp, path: string, options: ConnectOptions = {}): Promise<UntypedConnection> {
+export function connect(app: TestedApp, path: string, options: ConnectOptions = {}): Promise<UntypedConnection> {
+  return fromCall(connect, () => open(app, path, options))
+}
+
+async function open(app: TestedApp, path: string, options: ConnectOptions): Promise<UntypedConnection> {
   checkNames(options)
-  await app.ready()
-  const settings = settingsAt(app.server, path)
-  if (!settings) throw new TypeError('The app has not registered fastify-ws-ticket, or its copy is another than that of the tests.')
+  checkPath(path)
+  await rootOf(app).ready()
+  const { settings, scope, hint } = routeAt(app.server, path)
   const { ip = '127.0.0.1', timeout = 4000, autoPong = true } = options
   const late = () => new WsTicketError('TIMEOUT', `The server did not answer within ${timeout} ms.`)
   const origin = originHeader(options, settings)
+  const failures = new Failures()
+  const peer = { ip, watcher: failures.watcher }
+  const answered = <T>(request: string, answer: Promise<T>) =>
+    within(answer, timeout, late).catch((error: WsTicketError) => {
+      throw failures.explain(changed(error, joined(`${request}: ${error.message}`, hint)))
+    })
   const issue = async (credentials: Credentials, body: object): Promise<string> => {
-    const caller = await ticketHeaders(app, credentials, settings.clock)
+    const caller = await ticketHeaders(scope ?? app, credentials, settings.clock)
+    failures.hide(caller)
     const headers = { ...origin, ...caller, 'content-type': 'application/json' }
-    const posted = postInMemory(app.server, { path: ticketPath(path), headers, body, ip })
-    const { ticket } = await naming(`POST ${ticketPath(path)}`, within(posted, timeout, late).then(readTicket))
+    const posted = postInMemory(app.server, { path: ticketPath(path), headers, body, peer })
+    const { ticket } = await answered(`POST ${ticketPath(path)}`, posted.then(readTicket))
+    failures.hide({ ticket })
     return ticket
   }
   const offer = offerOf(path, await issue(options, {}), settings)
-  const socket = openMemorySocket(app.server, { ...offer, headers: { ...origin, ...upgradeHeaders(options) }, ip, autoPong })
+  const socket = openMemorySocket(app.server, { ...offer, headers: { ...origin, ...upgradeHeaders(options) }, peer, autoPong })
   const connection = new LiveTestConnection(socket, {
     timeout,
+    failures,
     issueRefresh: (id, credentials) => issue(replaced(options, credentials), { refresh: id })
   })
-  await naming(`The upgrade at ${path}`, within(untilOpen(socket), timeout, late))
+  await answered(`The upgrade at ${path}`, untilOpen(socket))
   await connection.welcomed()
   return connection
 }
@@ -89,14 +109,7 @@ const NAMES: Readonly<Record<keyof ConnectOptions, true>> = {
 /** Without, a test that misspells who connects is told that nobody did. */
 function checkNames(options: object): void {
   const stray = Object.keys(options).find((name) => !Object.hasOwn(NAMES, name))
-  if (stray !== undefined) throw new TypeError(`connect has no option '${stray}'; allowed: ${Object.keys(NAMES).join(', ')}.`)
-}
-
-/** Says which of the two requests it was that failed. */
-function naming<T>(request: string, answer: Promise<T>): Promise<T> {
-  return answer.catch((error: WsTicketError) => {
-    throw Object.assign(new WsTicketError(error.code, `${request}: ${error.message}`), error)
-  })
+  if (stray !== undefined) throw misuse(`connect has no option '${stray}'; allowed: ${Object.keys(NAMES).join(', ')}.`)
 }
 
 /** Who is given takes the place of who was, whether as a user or by a token. */

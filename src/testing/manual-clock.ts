@@ -1,5 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Duration, toMs } from '../option-schema.js'
+import { fromCall } from './call-site.js'
+import { misuse } from './misuse.js'
 import { StandingClock } from './standing-clock.js'
 
 /**
@@ -7,15 +9,29 @@ import { StandingClock } from './standing-clock.js'
  * the lives of tickets and sessions, heartbeats, deadlines, rates and their violations.
  */
 export class ManualClock extends StandingClock {
+  /** Whoever goes by it has something repeated, an app from when the plugin is registered. */
+  #isUsed = false
+
   /**
    * Moves on, instant by instant, and runs what falls due in order. After each instant connections of `connect` get and
    * answer what was sent to them, so that one that is alive stays so. Await it; resolves when all of that is done.
    *
    * @param duration milliseconds, or a text such as `'30 seconds'`, `'1h'`
-   * @throws RangeError for what is no duration
+   * @throws RangeError for what is no duration; TypeError where no app goes by this clock
    */
-  async advance(duration: Duration): Promise<void> {
-    const end = this.now() + checkedMs(duration)
+  advance(duration: Duration): Promise<void> {
+    return fromCall(this.advance, () => this.#advance(checkedMs(duration)))
+  }
+
+  override every(everyMs: number, task: () => void): () => void {
+    this.#isUsed = true
+    return super.every(everyMs, task)
+  }
+
+  async #advance(ms: number): Promise<void> {
+    if (!this.#isUsed)
+      throw misuse('No app goes by this clock; give it to the plugin before it is moved: app.register(wsTicket, { clock, … }).')
+    const end = this.now() + ms
     while (this.step(end)) await nextTurn()
     this.moveTo(end)
     await nextTurn()
@@ -40,5 +56,5 @@ export function manualClock(): ManualClock {
 function checkedMs(duration: Duration): number {
   const ms = toMs(duration)
   if (ms >= 0 && ms < Number.POSITIVE_INFINITY) return ms
-  throw new RangeError(`'${duration}' is no duration; give milliseconds or a text such as '30 seconds'.`)
+  throw misuse(`'${duration}' is no duration; give milliseconds or a text such as '30 seconds'.`, RangeError)
 }

@@ -2,19 +2,28 @@ import type { EventEmitter } from 'node:events'
 import { Duplex } from 'node:stream'
 import { setImmediate } from 'node:timers'
 import { Server as TlsServer } from 'node:tls'
+import { type FailureWatcher, watchFailures } from '../failure-watch.js'
+
+/** The client, as the server sees it. */
+export interface Peer {
+  /** Its address; its channel counts as secure. */
+  readonly ip: string
+  /** Is told what the server fails with in what comes from it. */
+  readonly watcher: FailureWatcher
+}
 
 /**
  * A connection to a server that need not listen. Node's servers take any stream for one that is emitted
  * (`http.Server`, event 'connection'), so that all that follows is as over a network: parser, limits, upgrade, close.
  *
- * @param ip the peer's address as the server sees it; the channel counts as secure
  * @returns the client's end
  */
-export function openMemoryLink(server: EventEmitter, ip: string): Duplex {
+export function openMemoryLink(server: EventEmitter, { ip, watcher }: Peer): Duplex {
   const near = new LinkEnd()
   const far = Object.assign(new LinkEnd(), { remoteAddress: ip, encrypted: true })
   near.join(far)
   far.join(near)
+  watchFailures(far, watcher)
   server.emit(server instanceof TlsServer ? 'secureConnection' : 'connection', far)
   return near
 }

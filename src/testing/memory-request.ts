@@ -1,19 +1,19 @@
 import type { EventEmitter } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { text } from 'node:stream/consumers'
-import { openMemoryLink } from './memory-link.js'
+import { openMemoryLink, type Peer } from './memory-link.js'
 
 export interface MemoryPost {
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: object
-  readonly ip: string
+  readonly peer: Peer
 }
 
 /** A POST of JSON over a connection of its own. */
-export async function postInMemory(server: EventEmitter, { path, headers, body, ip }: MemoryPost): Promise<Response> {
+export async function postInMemory(server: EventEmitter, { path, headers, body, peer }: MemoryPost): Promise<Response> {
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-    request({ method: 'POST', path, headers: { host: 'localhost', ...headers }, createConnection: () => openMemoryLink(server, ip) })
+    request({ method: 'POST', path, headers: { host: 'localhost', ...headers }, createConnection: () => openMemoryLink(server, peer) })
       .once('response', resolve)
       .once('error', reject)
       .end(JSON.stringify(body))

@@ -2,23 +2,23 @@ import type { EventEmitter } from 'node:events'
 import WebSocket from 'ws'
 import { clientError } from '../client/error.js'
 import { refusal } from '../client/ticket.js'
-import { openMemoryLink } from './memory-link.js'
+import { openMemoryLink, type Peer } from './memory-link.js'
 import { readResponse } from './memory-request.js'
 
 export interface MemoryUpgrade {
   readonly path: string
   readonly protocols: string[]
   readonly headers: Readonly<Record<string, string>>
-  readonly ip: string
+  readonly peer: Peer
   readonly autoPong: boolean
 }
 
 /** Begins to open a WebSocket. Whoever wants to miss no frame listens in this turn. */
-export function openMemorySocket(server: EventEmitter, { path, protocols, headers, ip, autoPong }: MemoryUpgrade): WebSocket {
+export function openMemorySocket(server: EventEmitter, { path, protocols, headers, peer, autoPong }: MemoryUpgrade): WebSocket {
   return new WebSocket(`ws://localhost${path}`, protocols, {
     headers,
     autoPong,
-    createConnection: () => openMemoryLink(server, ip)
+    createConnection: () => openMemoryLink(server, peer)
   })
 }
 

@@ -7,7 +7,9 @@ import { keepRequests, type Requests } from '../client/requests.js'
 import type { Contract, MessagePayload, MessageReply, MessageType, WithPayload } from '../contract.js'
 import type { ErrorCode } from '../errors.js'
 import { CloseCode, ControlType } from '../protocol.js'
+import { fromCall } from './call-site.js'
 import type { Credentials } from './credentials.js'
+import { changed, type Failures, joined } from './failures.js'
 import type { Frame, FrameType } from './frames.js'
 import { type Closed, Inbox } from './inbox.js'
 import { within } from './within.js'
@@ -20,7 +22,8 @@ export interface WaitOptions {
 
 /**
  * A client's connection to a route, in a test. Whatever waits rejects with a `WsTicketError`: `TIMEOUT` when its time has passed,
- * `DISCONNECTED` with a `closeCode` when the connection is closed; its message says which frames came instead.
+ * `DISCONNECTED` with a `closeCode` when the connection is closed; its message says which frames came instead. Its stack is that of the call;
+ * where the server has failed, and told a client no more than that, its `cause` is why.
  */
 export interface TestConnection<C extends Contract = Contract> extends AsyncDisposable {
   /** The connection's id, as the server knows it. */
@@ -73,6 +76,7 @@ export interface UntypedConnection extends AsyncDisposable {
 
 interface ConnectionParts {
   readonly timeout: number
+  readonly failures: Failures
   /** A ticket that extends the session of a connection. */
   readonly issueRefresh: (id: string, credentials: Credentials) => Promise<string>
 }
@@ -125,46 +129,65 @@ export class LiveTestConnection implements UntypedConnection {
   }
 
   next(type?: string, { timeout = this.#parts.timeout }: WaitOptions = {}): Promise<ServerFrame> {
-    return this.#inbox.take(type, timeout)
+    return this.#call(this.next, () => this.#inbox.take(type, timeout))
   }
 
-  async request(type: string, payload?: unknown, { timeout = this.#parts.timeout }: WaitOptions = {}): Promise<unknown> {
-    try {
-      return await this.#requests.send(type, payload, { timeout })
-    } catch (error) {
-      const isTold = !(error instanceof WsTicketError) || error.statusCode !== undefined
-      throw isTold ? error : this.#inbox.missing(`The answer to '${type}'`, timeout)
-    }
+  request(type: string, payload?: unknown, options?: WaitOptions): Promise<unknown> {
+    return this.#call(this.request, () => this.#answer(type, payload, options))
   }
 
   send(type: string, payload?: unknown): void {
     this.socket.send(JSON.stringify({ type, payload }))
   }
 
-  async flushed(): Promise<void> {
-    await this.request(ControlType.ping, {})
+  flushed(): Promise<void> {
+    return this.#call(this.flushed, async () => void (await this.#answer(ControlType.ping, {})))
   }
 
-  async refresh(credentials: Credentials = {}): Promise<number> {
-    const ticket = await this.#parts.issueRefresh(this.#id, credentials)
-    const reply = await this.request(ControlType.refresh, { ticket })
-    this.#expiresAt = Object.assign({ expiresAt: 0 }, reply).expiresAt
-    return this.#expiresAt
+  refresh(credentials: Credentials = {}): Promise<number> {
+    return this.#call(this.refresh, async () => {
+      const ticket = await this.#parts.issueRefresh(this.#id, credentials)
+      const reply = await this.#answer(ControlType.refresh, { ticket })
+      this.#expiresAt = Object.assign({ expiresAt: 0 }, reply).expiresAt
+      return this.#expiresAt
+    })
   }
 
   closed({ timeout = this.#parts.timeout }: WaitOptions = {}): Promise<Closed> {
-    return within(this.#closed, timeout, () => this.#inbox.missing('The close', timeout))
+    return this.#call(this.closed, () => within(this.#closed, timeout, () => this.#inbox.missing('The close', timeout)))
   }
 
   close(code: number = CloseCode.normal, reason = ''): Promise<Closed> {
-    this.socket.close(code, reason)
-    return this.closed()
+    return this.#call(this.close, () => {
+      this.socket.close(code, reason)
+      return this.closed()
+    })
   }
 
   /** Does not wait for an answer that a test has prevented. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.socket.isPaused) this.socket.terminate()
     await this.close()
+  }
+
+  /** What is missing may be so since the server has failed with something that is answered to nobody. */
+  #call<T>(called: (...args: never[]) => unknown, task: () => T | Promise<T>): Promise<T> {
+    return fromCall(called, async () => {
+      try {
+        return await task()
+      } catch (error) {
+        throw isMissing(error) ? this.#parts.failures.explain(error) : error
+      }
+    })
+  }
+
+  async #answer(type: string, payload: unknown, { timeout = this.#parts.timeout }: WaitOptions = {}): Promise<unknown> {
+    try {
+      return await this.#requests.send(type, payload, { timeout })
+    } catch (error) {
+      if (!(error instanceof WsTicketError)) throw error
+      throw error.statusCode === undefined ? this.#inbox.missing(`The answer to '${type}'`, timeout) : refusalOf(type, error)
+    }
   }
 
   #received(frame: ServerFrame | undefined): void {
@@ -174,7 +197,7 @@ export class LiveTestConnection implements UntypedConnection {
     if (type !== ControlType.error) return this.#inbox.put(frame)
     const error = toldError(payload)
     const isOfRequest = this.#line.owed.size > 0 && (id !== undefined || error.code === RATE_LIMITED)
-    if (isOfRequest) this.#line.settle(id, error)
+    if (isOfRequest) this.#line.settle(id, this.#parts.failures.explain(error, id))
     else this.#inbox.put(frame)
   }
 
@@ -182,4 +205,17 @@ export class LiveTestConnection implements UntypedConnection {
     this.#inbox.close(closed)
     this.#requests.lost(clientError('DISCONNECTED', 'The connection was closed.'))
   }
+}
+
+function isMissing(error: unknown): error is WsTicketError {
+  return error instanceof WsTicketError && error.statusCode === undefined
+}
+
+/** With all that the `$error` says, since some reporters show no more of an error than its message and its stack. */
+function refusalOf(type: string, error: WsTicketError): WsTicketError {
+  const { code, statusCode, message, retryAfter, errors = [] } = error
+  const wait = retryAfter === undefined ? '' : `retryAfter: ${retryAfter}`
+  const objections = errors.map(({ path, message }) => `'${path}' ${message}`).join(', ')
+  const more = [wait, objections && `errors: ${objections}`].filter((text) => text !== '').join(', ')
+  return changed(error, joined(`${type} was refused: ${code} (${statusCode}): ${message}`, more))
 }

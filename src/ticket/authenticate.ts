@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { fail } from '../errors.js'
+import { tellFailure } from '../failure-watch.js'
 import { logFailure } from '../log-failure.js'
 import type { Settings } from '../options.js'
 import type { Claims } from '../user.js'
@@ -19,7 +20,7 @@ export interface Caller {
 export async function authenticate(request: FastifyRequest, settings: Settings): Promise<Caller> {
   const claims = await verify(request, settings).catch((error: unknown) => {
     if (isRefusalOfItsOwn(error)) throw error
-    throw unauthenticated(request, codeOf(error))
+    throw unauthenticated(request, codeOf(error), error)
   })
   const problem = findProblem(claims, settings.clock.wall())
   if (!isClaims(claims) || problem !== undefined) throw unauthenticated(request, problem)
@@ -57,7 +58,7 @@ function userIdOf(claims: Claims, request: FastifyRequest, settings: Settings): 
     return settings.userId(claims)
   } catch (error) {
     logFailure(request.log, error, 'userId failed')
-    throw unauthenticated(request, 'userId failed')
+    throw unauthenticated(request, 'userId failed', error)
   }
 }
 
@@ -88,7 +89,8 @@ function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
 }
 
-function unauthenticated(request: FastifyRequest, reason: string | undefined): Error {
+function unauthenticated(request: FastifyRequest, reason: string | undefined, failure: unknown = reason): Error {
+  tellFailure(request.raw.socket, failure)
   request.log.info({ code: 'FST_WS_TICKET_UNAUTHENTICATED', reason }, 'authentication failed')
   return fail('UNAUTHENTICATED', [], { headers: { 'www-authenticate': 'Bearer' } })
 }

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { entryOf } from '../errors.js'
+import { entryOf, fail } from '../errors.js'
+import { tellFailure } from '../failure-watch.js'
 import { wasNoted } from '../metrics/answers.js'
 import type { AdmitStage } from './admit.js'
 
@@ -20,13 +21,18 @@ export function hintAtHook(server: object, { gate, route }: AdmitStage): OnSend 
     const { statusCode } = reply
     const handshake = gate.handshakeOf(request.raw)
     const isRefusedByHook = statusCode === 401 || (statusCode >= 400 && !FOR_NOW.has(statusCode) && handshake?.ticket === '')
-    if (handshake && isRefusedByHook && !told.has(server) && !wasNoted(request) && offersTicket(request, handshake.offeredTickets)) {
-      told.add(server)
-      const { code, message } = entryOf('UPGRADE_REFUSED_BY_HOOK')
-      request.log.warn({ code, statusCode, route }, message)
+    if (handshake && isRefusedByHook && !wasNoted(request) && offersTicket(request, handshake.offeredTickets)) {
+      tellFailure(request.raw.socket, fail('UPGRADE_REFUSED_BY_HOOK'))
+      if (!told.has(server)) hint(server, request, statusCode, route)
     }
     done()
   }
+}
+
+function hint(server: object, request: FastifyRequest, statusCode: number, route: string): void {
+  told.add(server)
+  const { code, message } = entryOf('UPGRADE_REFUSED_BY_HOOK')
+  request.log.warn({ code, statusCode, route }, message)
 }
 
 function offersTicket({ query }: FastifyRequest, offeredTickets: readonly string[]): boolean {

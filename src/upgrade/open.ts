@@ -4,6 +4,7 @@ import type { ConnectionHost } from '../connection/host.js'
 import { LiveConnection } from '../connection/live-connection.js'
 import type { ConnectionRegistry } from '../connection/registry.js'
 import { fail } from '../errors.js'
+import { watchConnection } from '../failure-watch.js'
 import { noting } from '../metrics/answers.js'
 import { type AdmitStage, type Admitted, admit } from './admit.js'
 import type { AppServer } from './app-server.js'
@@ -73,6 +74,7 @@ export function openConnection(stage: OpenStage, socket: WebSocket, request: Fas
   stage.sockets.delete(socket)
   openings.delete(request)
   const connection = new LiveConnection(stage.host, socket, { transport: handshake.socket, reader }, { ...admission, release })
+  watchConnection(handshake.socket, connection)
   stage.host.registry.add(connection)
   stage.metrics.handshakeEnded('opened')
   connection.open()

@@ -1,11 +1,14 @@
+import { inspect } from 'node:util'
 import fastifyJwt from '@fastify/jwt'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
-import { defineContract, wsTicket } from '../../src/index.js'
+import { defineContract, systemClock, wsTicket } from '../../src/index.js'
 import { connect } from '../../src/testing/index.js'
+import { MemoryTicketStore } from '../../src/ticket/memory-store.js'
 import { buildApp, buildEchoApp, echoContract, echoHandlers, JWT_SECRET, ORIGIN } from '../fixtures/app.js'
 import { makeCertificate } from '../fixtures/certificate.js'
 import { needs } from '../fixtures/parts.js'
+import { rejectionOf } from '../fixtures/places.js'
 import { withHttps } from '../fixtures/server-options.js'
 
 /** Patient, for a machine that is busy. */
@@ -242,4 +245,147 @@ t.test('a server with TLS takes connections, too, and nothing is left of them wh
   const closed = connection.closed()
   await app.close()
   t.same(await closed, { code: 1012, reason: 'the server restarts' })
+})
+
+t.test('an app that fails says why to its test, which no client is told', async (t) => {
+  const app = await buildApp(t, {
+    plugin: { store: Object.assign(new MemoryTicketStore({ clock: systemClock, maxTickets: 1, maxTicketsPerUser: 1 }), failing) }
+  })
+  app.wsRoute('/store', nothing)
+  app.wsRoute('/authorize', { ...nothing, authorize: (request) => Reflect.get(Object(request.headers['x-none']), 'x').y })
+  await t.rejects(connect(app, '/authorize', ann), {
+    code: 'FST_WS_TICKET_AUTHORIZE_FAILED',
+    message: /open this connection\. Why: TypeError: Cannot read properties of undefined \(reading 'y'\)$/,
+    cause: TypeError
+  })
+  await t.rejects(connect(app, '/store', ann), { code: 'FST_WS_TICKET_UNAVAILABLE', statusCode: 503, cause: { message: 'no store' } })
+  await t.rejects(connect(app, '/store', { token: 'none', timeout }), {
+    message: /Why: FastifyError \[FST_JWT_.*\]: Authorization token is/
+  })
+  await t.rejects(connect(app, '/store', { user: { name: 'ann' }, timeout }), {
+    code: 'FST_WS_TICKET_UNAUTHENTICATED',
+    message: / Why: the claims name no user: put the user's id into sub, or set the option userId$/,
+    cause: { message: /^the claims name no user/, stack: /^Error: the claims name no user.*$/ }
+  })
+})
+
+const failing = {
+  issue() {
+    throw new Error('no store')
+  }
+}
+
+t.test('what an app of its own way answers to a failure is to be looked up in its log', async (t) => {
+  const app = await buildApp(t)
+  app.setErrorHandler((_error, _request, reply) => reply.code(500).send({ message: 'Oops' }))
+  app.wsRoute('/own', {
+    ...nothing,
+    async preHandler() {
+      throw new Error('hidden')
+    }
+  })
+  await t.rejects(connect(app, '/own', ann), {
+    statusCode: 500,
+    message: 'POST /own/ticket: Oops. Why, says its log; give the app a logger: Fastify({ logger: true }).'
+  })
+})
+
+t.test('C9 no error of the kit shows a token or a ticket that the app has put into its own', async (t) => {
+  const app = await buildApp(t, { plugin: { authenticate: ({ headers }) => (headers['x-user'] ? { sub: 'ann' } : null) } })
+  app.wsRoute('/telling', {
+    ...nothing,
+    authorize({ headers }) {
+      throw new Error(`nobody has ${headers.authorization ?? headers.cookie}`)
+    }
+  })
+  const token = 'a-token-of-some-length'
+  const sent = [{ token, headers: { 'x-user': 'ann' } }, { headers: { 'x-user': 'ann', cookie: `a=b; session=${token}` } }]
+  for (const who of sent) {
+    const error: unknown = await rejectionOf(connect(app, '/telling', { ...who, timeout }))
+    t.match(error, { message: /Why: what was thrown is left out, as it shows a token or a ticket$/ })
+    t.notMatch(inspect(error, { depth: 9 }), token)
+  }
+  const open = { headers: { 'x-user': 'ann', cookie: 'short=1' }, timeout }
+  await t.rejects(connect(app, '/telling', open), { cause: { message: 'nobody has short=1' } })
+})
+
+t.test('a hook of the app that refuses the upgrade is named, with what to do', async (t) => {
+  const app = await buildApp(t)
+  const reason =
+    / Why: .*A hook of the app refused an upgrade before its ticket was looked at\. An upgrade carries a ticket and no JWT: let .* request\.isTicketUpgrade is true\.$/
+  app.wsRoute('/hook', { ...nothing, onRequest: async (request) => void (await request.jwtVerify()) })
+  app.wsRoute('/own', {
+    ...nothing,
+    onRequest: async (request, reply) => (request.headers.authorization ? undefined : reply.code(401).send())
+  })
+  for (let n = 0; n < 2; n++) {
+    await t.rejects(connect(app, '/hook', ann), {
+      code: 'FST_JWT_NO_AUTHORIZATION_IN_HEADER',
+      statusCode: 401,
+      message: reason,
+      cause: { code: 'FST_WS_TICKET_UPGRADE_REFUSED_BY_HOOK' }
+    })
+  }
+  await t.rejects(connect(app, '/own', ann), { code: 'DISCONNECTED', statusCode: 401, message: reason })
+})
+
+t.test('a user is signed in by the secret of the scope that has the route', async (t) => {
+  const app = bareApp(t)
+  const scopes: FastifyInstance[] = []
+  for (const tenant of ['acme', 'globex']) {
+    app.register(
+      async (scope) => {
+        await scope.register(fastifyJwt, { secret: `${JWT_SECRET} of ${tenant}` })
+        await scope.register(wsTicket, { allowedOrigins: [ORIGIN] })
+        scope.wsRoute('/chat', nothing)
+        scopes.push(scope)
+      },
+      { prefix: `/${tenant}` }
+    )
+  }
+  await connect(app, '/acme/chat', ann)
+  await connect(app, '/globex/chat', ann)
+  const [acme] = scopes
+  await t.rejects(connect(app, '/globex/chat', { token: String(acme?.jwt.sign({ sub: 'ann' })), timeout }), {
+    code: 'FST_WS_TICKET_UNAUTHENTICATED',
+    statusCode: 401
+  })
+  for (const scope of scopes) await connect(scope, '/acme/chat', ann)
+  await t.rejects(connect(await buildApp(t), '/chat', ann), { message: /: none\.$/ })
+  await t.rejects(connect(scopes[0] ?? app, '/chat', { timeout }), {
+    code: 'TICKET_FAILED',
+    message: 'POST /chat/ticket: Route POST:/chat/ticket not found. Routes of wsRoute, with their prefixes: /acme/chat, /globex/chat.'
+  })
+})
+
+t.test('a scope that is given for its app is not waited for alone', async (t) => {
+  const app = bareApp(t)
+  const given: FastifyInstance[] = []
+  await app.register(async (scope) => {
+    await scope.register(fastifyJwt, { secret: JWT_SECRET })
+    await scope.register(wsTicket, { allowedOrigins: [ORIGIN] })
+    scope.wsRoute('/chat', nothing)
+    given.push(scope)
+  })
+  t.equal((await (await connect(given[0] ?? app, '/chat', ann)).close()).code, 1000)
+})
+
+t.test('what is no path, or has a parameter left in it, is refused', async (t) => {
+  const app = await buildApp(t)
+  app.wsRoute('/rooms/:room', nothing)
+  for (const path of ['rooms/1', '', 'ws://localhost/rooms/1', undefined]) {
+    await t.rejects(Reflect.apply(connect, undefined, [app, path, ann]), {
+      name: 'TypeError',
+      message: `The path is '${path}'; give the whole path of the route, which begins with '/', and no host.`
+    })
+  }
+  await t.rejects(connect(app, '/rooms/:room?lang=de', ann), {
+    name: 'TypeError',
+    message: "The path '/rooms/:room?lang=de' has a parameter in it; fill it in, such as '/rooms/1'."
+  })
+  for (const path of ['/rooms/%3Aroom', '/rooms/a:b', '/rooms/1?at=/:room']) await connect(app, path, ann)
+  t.same(
+    app.wsTicket.connections().map(({ params }) => params),
+    [{ room: ':room' }, { room: 'a:b' }, { room: '1' }]
+  )
 })

@@ -11,6 +11,7 @@ const ann = { user: { sub: 'ann' }, timeout }
 t.test('it begins now, and stands still until it is moved', async (t) => {
   const before = Date.now()
   const clock = manualClock()
+  clock.every(60_000, () => {})
   const [now, wall] = [clock.now(), clock.wall()]
   t.ok(wall >= before && wall <= Date.now())
   await clock.advance(0)
@@ -102,8 +103,24 @@ t.test('tickets, rates and their violations go by it', async (t) => {
 
 t.test('somebody may set it on the wall, which is nothing to what is due', async (t) => {
   const clock = manualClock()
+  clock.every(60_000, () => {})
   const [now, wall] = [clock.now(), clock.wall()]
   clock.setWall(wall + 3_600_000)
   await clock.advance(10)
   t.same([clock.now(), clock.wall()], [now + 10, wall + 3_600_010])
+})
+
+t.test('one that no app goes by is not moved: that would show nothing', async (t) => {
+  const clock = manualClock()
+  const now = clock.now()
+  await t.rejects(clock.advance('2 hours'), {
+    name: 'TypeError',
+    message: 'No app goes by this clock; give it to the plugin before it is moved: app.register(wsTicket, { clock, … }).'
+  })
+  t.equal(clock.now(), now)
+  const app = await buildApp(t, { plugin: { clock } })
+  await clock.advance('2 hours')
+  await app.close()
+  await clock.advance('1 hour')
+  t.equal(clock.now(), now + 3 * 3_600_000, 'and one whose app is closed still is')
 })

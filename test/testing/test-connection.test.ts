@@ -2,8 +2,9 @@ import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import Type from 'typebox'
 import { defineContract, type WsRoute } from '../../src/index.js'
-import { type ConnectOptions, connect, type TestConnection } from '../../src/testing/index.js'
+import { type ConnectOptions, connect, manualClock, type TestConnection } from '../../src/testing/index.js'
 import { type AppOptions, buildApp } from '../fixtures/app.js'
+import { placeOf, rejectionOf } from '../fixtures/places.js'
 import { until } from '../fixtures/until.js'
 
 const text = Type.Object({ text: Type.String() })
@@ -69,10 +70,18 @@ t.test('a request resolves with its reply, whatever else comes', async (t) => {
 
 t.test('a request that is refused rejects with all that the error says', async (t) => {
   const { ann } = await build(t)
-  await t.rejects(ann.request('fail', { text: 'Only reading.' }), { code: 'READ_ONLY', statusCode: 403, message: 'Only reading.' })
+  await t.rejects(ann.request('fail', { text: 'Only reading.' }), {
+    code: 'READ_ONLY',
+    statusCode: 403,
+    message: 'fail was refused: READ_ONLY (403): Only reading.'
+  })
   const invalid: unknown = JSON.parse('{ "text": 1 }')
   const refused = Reflect.apply(ann.request, ann, ['echo', invalid])
-  await t.rejects(refused, { code: 'FST_WS_TICKET_INVALID_PAYLOAD', errors: [{ path: '/text' }] })
+  await t.rejects(refused, {
+    code: 'FST_WS_TICKET_INVALID_PAYLOAD',
+    errors: [{ path: '/text' }],
+    message: /^echo was refused: FST_WS_TICKET_INVALID_PAYLOAD \(400\): .*\. errors: '\/text' must be string$/
+  })
   await t.rejects(Reflect.apply(ann.request, ann, ['none', {}]), {
     code: 'FST_WS_TICKET_UNKNOWN_TYPE',
     statusCode: 404,
@@ -85,7 +94,12 @@ t.test('a request that is refused rejects with all that the error says', async (
 t.test('a request beyond the rate rejects, though what is refused unread is refused without an id', async (t) => {
   const { ann } = await build(t, { plugin: { rateLimit: { max: 1, timeWindow: '1 minute' } } })
   await ann.request('echo', { text: '1' })
-  await t.rejects(ann.request('echo', { text: '2' }), { code: 'FST_WS_TICKET_RATE_LIMITED', statusCode: 429, retryAfter: Number })
+  await t.rejects(ann.request('echo', { text: '2' }), {
+    code: 'FST_WS_TICKET_RATE_LIMITED',
+    statusCode: 429,
+    retryAfter: Number,
+    message: /^echo was refused: FST_WS_TICKET_RATE_LIMITED \(429\): .*\. retryAfter: \d+$/
+  })
 })
 
 t.test('a message that is only sent is handled, and not answered unless it is refused', async (t) => {
@@ -221,4 +235,90 @@ t.test('binary frames of a server of another kind are passed over', async (t) =>
   const { ann } = await build(t)
   ann.socket.emit('message', Buffer.from('nothing'), true)
   t.same(ann.unread, [])
+})
+
+t.test('what is rejected leads to the line of the test, whatever made it fail', async (t) => {
+  const { app, ann } = await build(t)
+  const leads = async (call: () => Promise<unknown>, here: Error) => t.equal(placeOf(await rejectionOf(call())), placeOf(here))
+  await leads(() => ann.request('fail', { text: 'no' }), new Error('here'))
+  await leads(() => ann.next('news', { timeout: 1 }), new Error('here'))
+  await leads(() => ann.closed({ timeout: 1 }), new Error('here'))
+  await leads(() => ann.refresh({ token: 'none' }), new Error('here'))
+  await leads(() => connect(app, '/none'), new Error('here'))
+  await leads(() => connect(app, 'none'), new Error('here'))
+  await leads(() => manualClock().advance(1), new Error('here'))
+  await leads(() => manualClock().advance(-1), new Error('here'))
+  await ann.close()
+  await leads(() => ann.flushed(), new Error('here'))
+  await leads(() => ann.next(), new Error('here'))
+  t.match(await rejectionOf(Reflect.apply(ann.request, ann, ['echo', 1n])), { stack: /JSON\.stringify/ }, 'and others keep their own')
+})
+
+/** A route whose messages and `onOpen` fail with what is thrown. */
+async function buildFailing(t: Test, thrown: () => unknown, onOpen?: () => void): Promise<TestConnection<typeof contract>> {
+  const app = await buildApp(t)
+  const fail = (): never => {
+    throw thrown()
+  }
+  app.wsRoute('/talk', {
+    contract,
+    handlers: { echo: () => Object({ text: 1 }), say: fail, bare: fail, fail: (_, connection) => void connection.send('news', Object({})) },
+    ...(onOpen && { onOpen })
+  })
+  return await connect<typeof contract>(app, '/talk', { user: { sub: 'ann' }, timeout: 30_000 })
+}
+
+t.test('a request that the server has failed to handle says why, which no client is told', async (t) => {
+  const thrown = new TypeError('x is not a function')
+  const ann = await buildFailing(t, () => thrown)
+  const error = await rejectionOf(ann.request('say', { text: '1' }))
+  t.match(error, {
+    code: 'FST_WS_TICKET_HANDLER_FAILED',
+    statusCode: 500,
+    message:
+      'say was refused: FST_WS_TICKET_HANDLER_FAILED (500): The server failed to handle the message. Why: TypeError: x is not a function'
+  })
+  t.equal(Reflect.get(Object(error), 'cause'), thrown)
+  await t.rejects(ann.request('echo', { text: '1' }), {
+    message: /Why: Error: the reply does not match its schema: \[\{"path":"\/text","message":"must be string"\}\]$/,
+    cause: { issues: [{ path: '/text' }] }
+  })
+  await t.rejects(ann.request('fail', { text: '1' }), { cause: { code: 'FST_WS_TICKET_INVALID_EVENT' } })
+  await t.rejects(Promise.all([ann.request('say', { text: '1' }), ann.request('echo', { text: '1' })]), { cause: thrown })
+})
+
+t.test('what never comes since the server has failed says so', async (t) => {
+  const thrown = new Error('no database')
+  const ann = await buildFailing(t, () => thrown)
+  ann.send('say', { text: '1' })
+  await ann.next('$error')
+  await t.rejects(ann.next('news', { timeout: 1 }), { code: 'TIMEOUT', message: /came\. Why: Error: no database$/, cause: thrown })
+  await t.rejects(ann.next('news', { timeout: 1 }), { message: /nothing else came\.$/ }, 'once')
+  const bob = await buildFailing(
+    t,
+    () => thrown,
+    () => {
+      throw thrown
+    }
+  )
+  await t.rejects(bob.next(), { code: 'DISCONNECTED', closeCode: 1011, cause: thrown })
+})
+
+t.test('whatever is thrown can be told, in short', async (t) => {
+  let thrown: unknown
+  const ann = await buildFailing(t, () => thrown)
+  const messageFor = async (value: unknown) => {
+    thrown = value
+    return String(Reflect.get(Object(await rejectionOf(ann.request('bare'))), 'message')).replace(/^.* handle the message\. /, '')
+  }
+  const unreadable = new Proxy(new Error('no'), {
+    get() {
+      throw new Error('not to be read')
+    }
+  })
+  t.equal(await messageFor({ reason: 'none' }), "Why: { reason: 'none' }")
+  t.equal(await messageFor('none'), 'Why: none')
+  t.equal(await messageFor(undefined), 'Why, says its log; give the app a logger: Fastify({ logger: true }).')
+  t.equal(await messageFor(unreadable), 'Why, can not be said: what was thrown throws where it is read.')
+  t.match(await messageFor(new Error('x'.repeat(1000))), /^Why: Error: x{493}…$/)
 })

@@ -25,7 +25,15 @@ import wsTicketByDefault, {
   type WsTicketOptions,
   wsTicket
 } from '../../src/index.js'
-import { connect, type Frame, manualClock, type TestConnection, WsTicketError as TestError } from '../../src/testing/index.js'
+import {
+  connect,
+  type Frame,
+  manualClock,
+  type TestConnection,
+  WsTicketError as TestError,
+  type TestedUser
+} from '../../src/testing/index.js'
+import type { UserOf } from '../../src/testing/tested-user.js'
 
 /** Compiles only where both types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -475,4 +483,18 @@ export const asAnybody: TestConnection = await connect(app, '/chat', { headers: 
 isExactly<unknown>()(await asAnybody.request('anything', { at: 'all' }))
 export const secure = connect(Fastify({ https: {} }), '/chat')
 export const overHttp2 = connect(Fastify({ http2: true, https: { allowHTTP1: true } }), '/chat')
+same<TestedUser, object>()
+same<UserOf<FastifyInstance, FastifyRequest>, object>()
+same<UserOf<object, object>, object>()
+same<UserOf<{ jwt: { own: object } }, { user: { [claim: string]: unknown; sub: string } }>, { [claim: string]: unknown; sub: string }>()
+type Signs<Payload> = { jwt: { sign(payload: Payload): string; sign(payload: Payload, options: object, callback: () => void): void } }
+type Asks<User> = { user: User }
+type Anything = string | object | Buffer
+type Declared = { id: number; teams: string[]; iat: number; exp: number } | { robot: true }
+export const users: UserOf<Signs<Anything>, Asks<Declared>>[] = [
+  { id: 1, teams: [] },
+  { id: 1, teams: [], exp: 1 },
+  { robot: true, nbf: 1 }
+]
+export const payloads: UserOf<Signs<{ name: string }>, Asks<Declared>>[] = [{ name: 'ann' }, { name: 'ann', iat: 1, exp: 2 }]
 export const isTestError = (error: unknown) => error instanceof TestError && error.code === 'FST_WS_TICKET_FORBIDDEN'

@@ -3,6 +3,7 @@ import Type from 'typebox'
 import { createClient } from '../../src/client/index.js'
 import { type Connection, defineContract, type Handler, type TicketStore, wsTicket } from '../../src/index.js'
 import { connect, manualClock } from '../../src/testing/index.js'
+import type { UserOf } from '../../src/testing/tested-user.js'
 
 const chat = defineContract({
   messages: {
@@ -188,6 +189,12 @@ const ann = await connect<typeof chat>(app, '/chat', { user: { sub: 'ann' } })
 connect(app, '/chat', { user: 'ann' }) // error TS2322
 connect(app, '/chat', { orign: 'null' }) // error TS2561
 connect({}, '/chat') // error TS2739
+type Declared = UserOf<{ jwt: { sign(payload: string | object): string } }, { user: { id: number; teams: string[]; exp: number } }>
+export const someone: Declared = { id: '1', teams: [] } // error TS2322
+export const nobody: Declared = { id: 1 } // error TS2322
+export const anybody: Declared = { id: 1, teams: [], more: 1 } // error TS2353
+export const never: Declared = { id: 1, teams: [], exp: 'never' } // error TS2322
+export const named: UserOf<{ jwt: { sign(payload: { name: string }): string } }, { user: { id: number } }> = { id: 1 } // error TS2353
 ann.request('shout', { text: 'x' }) // error TS2345
 ann.request('say', { txet: 'x' }) // error TS2353
 ann.request('say', { text: 1 }) // error TS2322
