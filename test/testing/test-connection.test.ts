@@ -284,7 +284,9 @@ t.test('a request that the server has failed to handle says why, which no client
     cause: { issues: [{ path: '/text' }] }
   })
   await t.rejects(ann.request('fail', { text: '1' }), { cause: { code: 'FST_WS_TICKET_INVALID_EVENT' } })
-  await t.rejects(Promise.all([ann.request('say', { text: '1' }), ann.request('echo', { text: '1' })]), { cause: thrown })
+  ann.send('say', { text: 'of nobody' })
+  await t.rejects(ann.request('echo', { text: '1' }), { cause: { message: 'the reply does not match its schema' } })
+  await t.rejects(ann.next('news', { timeout: 1 }), { cause: thrown })
 })
 
 t.test('what never comes since the server has failed says so', async (t) => {
@@ -321,4 +323,16 @@ t.test('whatever is thrown can be told, in short', async (t) => {
   t.equal(await messageFor(undefined), 'Why, says its log; give the app a logger: Fastify({ logger: true }).')
   t.equal(await messageFor(unreadable), 'Why, can not be said: what was thrown throws where it is read.')
   t.match(await messageFor(new Error('x'.repeat(1000))), /^Why: Error: x{493}…$/)
+})
+
+t.test('a message that could not be checked says why', async (t) => {
+  const app = await buildApp(t)
+  const thrown = new Error('no such table')
+  const raise = () => {
+    throw thrown
+  }
+  const checked = defineContract({ messages: { picky: { payload: Type.Refine(Type.Object({}), raise) } } })
+  app.wsRoute('/picky', { contract: checked, handlers: { picky: () => {} } })
+  const ann = await connect<typeof checked>(app, '/picky', { user: { sub: 'ann' }, timeout: 30_000 })
+  await t.rejects(ann.request('picky'), { code: 'FST_WS_TICKET_HANDLER_FAILED', cause: thrown })
 })
