@@ -60,14 +60,19 @@ export class Failures {
   }
 }
 
-/** Names of what is sent that is a secret, as a whole or in its parts. */
+/** Names of what is sent that is a secret, or has one in it. */
 const SECRET_NAMES = /^(?:authorization|cookie|ticket)$/i
+
+/** RFC 7519, section 3; wherever it is sent. */
+const JWT_FORMAT = /^[\w-]+\.[\w-]+\.[\w-]+$/
 
 const MIN_SECRET = 16
 
 function secretsIn(sent: Readonly<Record<string, string>>): string[] {
-  const values = Object.entries(sent).filter(([name]) => SECRET_NAMES.test(name))
-  return values.flatMap(([, value]) => value.split(/[\s;=]+/)).filter((part) => part.length >= MIN_SECRET)
+  return Object.entries(sent).flatMap(([name, value]) => {
+    const parts = value.split(/[\s;=]+/).filter((part) => part.length >= MIN_SECRET)
+    return SECRET_NAMES.test(name) ? parts : parts.filter((part) => JWT_FORMAT.test(part))
+  })
 }
 
 /** The same in other words. */

@@ -197,7 +197,7 @@ export class LiveTestConnection implements UntypedConnection {
     if (type !== ControlType.error) return this.#inbox.put(frame)
     const error = toldError(payload)
     const isOfRequest = this.#line.owed.size > 0 && (id !== undefined || error.code === RATE_LIMITED)
-    if (isOfRequest) this.#line.settle(id, this.#parts.failures.explain(error, id))
+    if (isOfRequest) this.#line.settle(id, id === undefined ? error : this.#parts.failures.explain(error, id))
     else this.#inbox.put(frame)
   }
 

@@ -325,14 +325,19 @@ t.test('whatever is thrown can be told, in short', async (t) => {
   t.match(await messageFor(new Error('x'.repeat(1000))), /^Why: Error: x{493}…$/)
 })
 
-t.test('a message that could not be checked says why', async (t) => {
+t.test('a message that could not be checked says why, and who is over the limit is told nothing of another', async (t) => {
   const app = await buildApp(t)
   const thrown = new Error('no such table')
   const raise = () => {
     throw thrown
   }
   const checked = defineContract({ messages: { picky: { payload: Type.Refine(Type.Object({}), raise) } } })
-  app.wsRoute('/picky', { contract: checked, handlers: { picky: () => {} } })
+  app.wsRoute('/picky', { contract: checked, handlers: { picky: () => {} }, rateLimit: { max: 2, timeWindow: '1 minute' } })
   const ann = await connect<typeof checked>(app, '/picky', { user: { sub: 'ann' }, timeout: 30_000 })
   await t.rejects(ann.request('picky'), { code: 'FST_WS_TICKET_HANDLER_FAILED', cause: thrown })
+  ann.send('picky')
+  await ann.next('$error')
+  const refused = await rejectionOf(ann.request('picky'))
+  t.match(refused, { code: 'FST_WS_TICKET_RATE_LIMITED' })
+  t.notOk(Object.hasOwn(Object(refused), 'cause'))
 })
