@@ -35,7 +35,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     /**
      * Declares a WebSocket route: `POST <path>/ticket` issues tickets, `GET <path>` is the upgrade that redeems one.
-     * @throws FST_WS_TICKET_INVALID_OPTION, FST_WS_TICKET_INVALID_CONTRACT
+     * @throws FST_WS_TICKET_INVALID_OPTION, FST_WS_TICKET_INVALID_CONTRACT, FST_WS_TICKET_ADDRESS_TAKEN
      */
     wsRoute<
       C extends Contract,

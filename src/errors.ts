@@ -6,6 +6,10 @@ const table = {
   // when the app starts
   INVALID_OPTION: [500, 'Option %s'],
   INVALID_CONTRACT: [500, 'Route %s: %s'],
+  ADDRESS_TAKEN: [
+    500,
+    'Route %s: app.wsRoute declares GET %s and POST %s, but %s is declared already; no other route, of REST or of app.wsRoute, can share them: choose another path, or constraints (host, version) that tell the two apart.'
+  ],
   ALREADY_REGISTERED: [
     500,
     'The plugin is registered in this scope already, and may be once in each; give all options in one app.register(wsTicket, …), or register it in a scope of its own: app.register(async (scope) => { await scope.register(wsTicket, …) }, { prefix }).'
@@ -33,7 +37,10 @@ const table = {
   UNKNOWN_EVENT: [500, "There is no event '%s' in %s; known: %s."],
   INVALID_EVENT: [500, "The payload of event '%s' does not match its schema: %s."],
   FRAME_TOO_LARGE: [500, 'A frame of %s bytes is larger than maxBuffered (%s); send less at once or raise it.'],
-  INVALID_TARGET: [500, "The target is %s; give { user: '<id>' }, { connection: '<id>' } or { all: true }."],
+  INVALID_TARGET: [
+    500,
+    "The target is %s; give { user: '<id>' }, { connection: '<id>' } or { all: true }, the id a text: String(7) for 7."
+  ],
   INVALID_TOPIC: [500, 'The topic is %s; give a text.'],
   INVALID_CLOSE_CODE: [500, 'Close code %s can not be sent; use 1000, 1001, 1008, 1011 to 1013 or 3000 to 4999.'],
 
@@ -87,7 +94,7 @@ const table = {
   BUS_MESSAGE_IGNORED: [400, 'A message of another node was not one, or not for a route that there is.'],
   UPGRADE_REFUSED_BY_HOOK: [
     401,
-    'A hook of the app refused an upgrade before its ticket was looked at. An upgrade carries a ticket and no JWT: let a hook that asks for one pass where request.isTicketUpgrade is true.'
+    'A hook of the app refused an upgrade before its ticket was looked at. An upgrade carries a ticket and no JWT: let a hook that asks for one pass where request.isTicketUpgrade is true, and give none to app.wsRoute, whose ticket route verifies the JWT itself.'
   ]
 } as const satisfies Record<string, readonly [statusCode: number, message: string]>
 

@@ -77,9 +77,13 @@ export function optionParser<S extends TObject>(schema: S): (given: unknown, whe
     if (!isObject(given)) throw fail('INVALID_OPTION', [`${where}'options' is ${show(given)}; allowed: an object of ${names(schema)}.`])
     const filled: unknown = { ...defaults, ...withoutUndefined(given, schema.properties) }
     if (validator.Check(filled)) return filled
-    // the first says enough; the others are often its consequences
-    const problems = validator.Errors(filled).slice(0, 1)
-    throw fail('INVALID_OPTION', [where + problems.map((error) => explain(schema, filled, error)).join()])
+    const problems = validator.Errors(filled)
+    // what is missing is often there under a name that is misspelt; of the others the first says enough
+    const first = problems
+      .filter(({ keyword }) => keyword === 'boolean')
+      .concat(problems)
+      .slice(0, 1)
+    throw fail('INVALID_OPTION', [where + first.map((error) => explain(schema, filled, error)).join()])
   }
 }
 

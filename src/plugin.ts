@@ -16,6 +16,7 @@ import { Hub } from './publish/hub.js'
 import { Publisher } from './publish/publisher.js'
 import { rememberRegistration, takeScope } from './registered.js'
 import { ipKeyOf, requestRate } from './request-rate/request-rate.js'
+import { OwnAddresses } from './route/address.js'
 import { declareRoute } from './route/declare-route.js'
 import type { RouteDefaults, RouteScope } from './route/route-scope.js'
 import { securityHeaders } from './route/security-headers.js'
@@ -48,11 +49,15 @@ async function register(app: FastifyInstance, options: WsTicketOptions): Promise
   guardWebSocketRoutes(app)
   if (settings.ticketInQuery) redactUnknownAddresses(app)
   const scope = createScope(app, settings, { hub, parts, routeDefaults })
+  app.addHook('onRoute', function (route) {
+    scope.addresses.check(this, route)
+  })
   const declaring = new Set<FastifyInstance>()
   app.decorate('wsRoute', function (path, routeOptions) {
+    const route = declareRoute(this, scope, path, routeOptions)
     declaring.add(this)
     registration.routes.push({ address: `${this.prefix}${path}`, scope: this })
-    return declareRoute(this, scope, path, routeOptions)
+    return route
   })
   app.decorate(
     'wsTicket',
@@ -136,6 +141,7 @@ function createScope(app: FastifyInstance, settings: Settings, { hub, parts, rou
     // an app may have turned the tracking of clients off
     sockets: app.websocketServer.clients ?? new Set(),
     hosts: new Set(),
+    addresses: new OwnAddresses(),
     routeLimits: new Set(),
     described: []
   }

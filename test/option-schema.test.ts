@@ -82,6 +82,8 @@ const bad: [string, unknown, string][] = [
   ['an unknown one that is undefined', { needed: 1, cuont: undefined }, "'cuont' is not known; allowed: count,"],
   ['one named as a property of objects', { needed: 1, constructor: 2 }, "'constructor' is not known; allowed: count,"],
   ['one with signs of JSON Pointer', { needed: 1, 'a/~b': 2 }, "'a/~b' is not known; allowed: count,"],
+  ['an unknown one in place of one that is needed', { neded: 1 }, "'neded' is not known; allowed: count, needed,"],
+  ['such a one inside', { needed: 1, rate: { maks: 1 } }, "'rate.maks' is not known; allowed: max, burst."],
   ['an unknown one inside', { needed: 1, rate: { max: 1, brust: 2 } }, "'rate.brust' is not known; allowed: max, burst."],
   ['a missing one inside', { needed: 1, rate: {} }, "'rate.max' is missing; allowed: a whole number from 1 to 9."],
   ['a bad one inside', { needed: 1, rate: { max: 0 } }, "'rate.max' is 0; allowed: a whole number from 1 to 9."],

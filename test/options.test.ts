@@ -166,6 +166,7 @@ t.test('D9 the list of origins must be given, and may be empty only where no ori
   const cases: [object, RegExp][] = [
     [{}, /'allowedOrigins' is missing; allowed: a list of origins/],
     [{ allowedOrigins: undefined }, /'allowedOrigins' is missing/],
+    [{ allowedOrigin: ORIGINS }, /'allowedOrigin' is not known; allowed: allowedOrigins, /],
     [{ allowedOrigins: null }, /'allowedOrigins' is null/],
     [{ allowedOrigins: 'https://app.example.com' }, /'allowedOrigins' is 'https:\/\/app\.example\.com'; allowed: a list/],
     [{ allowedOrigins: '*' }, /'allowedOrigins' is '\*'/],
@@ -188,7 +189,8 @@ const rateCases: [unknown, string][] = [
   [{ max: 1, timeWindow: 'soon' }, '.timeWindow'],
   [{ max: 1, timeWindow: 0 }, '.timeWindow'],
   [{ max: 1, timeWindow: '25 hours' }, '.timeWindow'],
-  [{ max: 1, timeWindow: 1000, per: 'user' }, '.per']
+  [{ max: 1, timeWindow: 1000, per: 'user' }, '.per'],
+  [{ max: 1, window: 1000 }, '.window']
 ]
 
 /** For each option values that are refused; at its bounds and of other kinds. */

@@ -35,6 +35,85 @@ t.test('a path behind which /ticket can not stand is refused', async (t) => {
   }
 })
 
+const USAGE = "app.wsRoute('/chat', { contract, handlers })"
+
+t.test('a path or options that are none are refused, and the message shows how it is written', async (t) => {
+  const app = await buildApp(t)
+  const cases: [unknown[], string][] = [
+    [
+      [{ url: '/a', handlers: {} }],
+      `Option 'path' is { url: '/a', handlers: {} }; allowed: a text that begins with /, the options behind it: ${USAGE}.`
+    ],
+    [['a', echoRoute], `Option 'path' is 'a'; allowed: a text that begins with /, the options behind it: ${USAGE}.`],
+    [['', echoRoute], `Option 'path' is ''; allowed: a text that begins with /, the options behind it: ${USAGE}.`],
+    [['/a'], `Option /a: 'options' is missing; allowed: an object, as in ${USAGE}.`],
+    [['/a', null], `Option /a: 'options' is null; allowed: an object, as in ${USAGE}.`],
+    [['/a', () => {}], `Option /a: 'options' is [Function (anonymous)]; allowed: an object, as in ${USAGE}.`]
+  ]
+  for (const [given, message] of cases) {
+    t.throws(() => Reflect.apply(app.wsRoute, app, given), { code: 'FST_WS_TICKET_INVALID_OPTION', message })
+  }
+})
+
+t.test('where a contract or handlers are missing, the message shows what was given in their place', async (t) => {
+  const app = await buildApp(t)
+  const cases: [object, string, RegExp][] = [
+    [{ handlers: {} }, 'CONTRACT', /^Route \/a: contract is missing; give what defineContract\({ messages, events }\) returns$/],
+    [{ contract: { messages: {} }, handlers: {} }, 'CONTRACT', /: contract is { messages: {} }; give what defineContract/],
+    [{ contract: echoContract }, 'CONTRACT', /: handlers is missing; give an object with a handler/],
+    [{ contract: echoContract, handlers: 'x' }, 'CONTRACT', /: handlers is 'x'; give an object/],
+    [{ messages: {}, handlers: {} }, 'OPTION', /: 'messages' is not known; .* It stands in the contract: defineContract/],
+    [{ contract: echoContract, events: {}, handlers: {} }, 'OPTION', /: 'events' is not known; .* It stands in the contract:/]
+  ]
+  for (const [given, kind, message] of cases) {
+    t.throws(() => Reflect.apply(app.wsRoute, app, ['/a', given]), { code: `FST_WS_TICKET_INVALID_${kind}`, message })
+  }
+})
+
+/** What declares a second route at an address of `app.wsRoute('/a/:id')`, before or after it, and what it takes. */
+const TAKING: [string, string, (app: FastifyInstance) => unknown][] = [
+  ['a REST GET', 'GET /a/:id', (app) => app.get('/a/:id', async () => 'rest')],
+  ['a route of all methods', 'GET /a/:id', (app) => app.all('/a/:id', async () => 'rest')],
+  ['a REST POST at the ticket route', 'POST /a/:id/ticket', (app) => app.post('/a/:id/ticket', async () => 'rest')],
+  ['another of app.wsRoute', 'POST /a/:id/ticket', (app) => app.wsRoute('/a/:id', echoRoute)]
+]
+
+for (const [name, taken, declare] of TAKING) {
+  t.test(`${name} at the path of a route is refused in words that say why, whichever comes first`, async (t) => {
+    const message = `Route /a/:id: app.wsRoute declares GET /a/:id and POST /a/:id/ticket, but ${taken} is declared already; no other route, of REST or of app.wsRoute, can share them: choose another path, or constraints (host, version) that tell the two apart.`
+    const expected = { code: 'FST_WS_TICKET_ADDRESS_TAKEN', message }
+    const [before, after] = [await buildApp(t), await buildApp(t)]
+    declare(before)
+    t.throws(() => before.wsRoute('/a/:id', echoRoute), expected)
+    after.wsRoute('/a/:id', echoRoute)
+    t.throws(() => declare(after), expected)
+  })
+}
+
+t.test(
+  'an address is taken whatever its parameters are called, and under a prefix too; one of another host or method is not',
+  async (t) => {
+    const app = await buildApp(t)
+    await app.register(
+      async (scope) => {
+        scope.wsRoute('/:room', echoRoute)
+        t.throws(() => scope.get('/:id', async () => 'rest'), { code: 'FST_WS_TICKET_ADDRESS_TAKEN', message: /but GET \/v1\/:id is/ })
+        scope.wsRoute('/:room', { ...echoRoute, constraints: { host: 'a.example' } })
+        scope.get('/:id', { constraints: { host: 'b.example' } }, async () => 'rest')
+        scope.post('/:id', async () => 'rest')
+      },
+      { prefix: '/v1' }
+    )
+    await listen(app)
+    await answersAt(t, app, '/v1/lobby')
+  }
+)
+
+t.test('what else is wrong with the address of a route is told as Fastify tells it', async (t) => {
+  const app = await buildApp(t)
+  t.throws(() => app.wsRoute('/a', { ...echoRoute, constraints: { nope: 1 } }), { message: /^No strategy registered for constraint key nope$/ })
+})
+
 t.test('the plugin registers what it stands on where the app has not', async (t) => {
   const app = await buildApp(t)
   t.ok(app.hasDecorator('websocketServer'))

@@ -85,7 +85,7 @@ export function compileMessages(route: string, contract: Contract, handlers: obj
   const definitions = Object.entries(contract.messages).map(([type, message]) => {
     return [type, compiler.definition(type, message, Object.hasOwn(handlers, type) ? Reflect.get(handlers, type) : undefined)] as const
   })
-  const events = Object.entries(contract.events).map(([type, schema]) => [type, compiler.schema(type, schema)] as const)
+  const events = Object.entries(contract.events).map(([type, schema]) => [type, compiler.event(type, schema)] as const)
   const limits = { limit, violations, badMessages, frames, refreshes, badLines, faultLines, swept: compiler.swept }
   const others = { pings: metrics.messages(ControlType.ping), unknown: metrics.messages('$unknown') }
   const knownTypes = listTypes(Object.keys(contract.messages))
@@ -116,6 +116,8 @@ class MessageCompiler {
 
   definition(type: string, message: unknown, given: unknown): MessageDefinition {
     const { handler, rateLimit } = this.#handlerOptions(type, given)
+    if (isSchema(message))
+      throw this.#invalid(`the message '${type}' is a schema; that of a message stands in payload: { payload, reply? }`)
     this.#checkKeys(`the message '${type}'`, Object(message), ['payload', 'reply'])
     const { payload, reply } = Object.assign({ payload: undefined, reply: undefined }, message)
     const rate = rateLimit === undefined ? undefined : this.#typeRate(type, rateLimit)
@@ -137,8 +139,18 @@ class MessageCompiler {
     }
   }
 
+  event(type: string, schema: unknown): Validator {
+    if (isObject(schema) && 'payload' in schema && !isSchema(schema)) {
+      throw this.#invalid(`${type}: there is no schema; that of an event stands by itself, and not in payload`)
+    }
+    return this.schema(type, schema)
+  }
+
   schema(where: string, schema: unknown): Validator {
-    if (!isObject(schema) || !looksLikeSchema(schema)) throw this.#invalid(`${where}: there is no schema; give a TypeBox schema`)
+    if (!isSchema(schema)) {
+      const given = schema === undefined ? '' : `, but ${show(schema)}`
+      throw this.#invalid(`${where}: there is no schema${given}; give a TypeBox schema, such as Type.Object({ text: Type.String() })`)
+    }
     try {
       return compileSchema(schema)
     } catch (error) {
@@ -185,6 +197,10 @@ class MessageCompiler {
   #invalid(problem: string): Error {
     return fail('INVALID_CONTRACT', [this.#route, problem])
   }
+}
+
+function isSchema(value: unknown): value is object {
+  return isObject(value) && looksLikeSchema(value)
 }
 
 function isObject(value: unknown): value is object {

@@ -7,6 +7,7 @@ import { parseRouteLimits } from '../options.js'
 import { ControlType } from '../protocol.js'
 import { RoutePublisher } from '../publish/publisher.js'
 import { maxPayloadOf } from '../upgrade/app-server.js'
+import { declareAt, ticketPathOf, withConstraints } from './address.js'
 import { refreshMessage } from './refresh.js'
 import { RouteHost } from './route-host.js'
 import { type AnyRouteOptions, type SplitOptions, splitOptions } from './route-options.js'
@@ -16,9 +17,10 @@ import { declareUpgradeRoute } from './upgrade-route.js'
 
 /**
  * Declares what `app.wsRoute` stands for: `POST <path>/ticket` and the upgrade at `GET <path>`.
- * @throws FST_WS_TICKET_INVALID_OPTION, FST_WS_TICKET_INVALID_CONTRACT
+ * @throws FST_WS_TICKET_INVALID_OPTION, FST_WS_TICKET_INVALID_CONTRACT, FST_WS_TICKET_ADDRESS_TAKEN
  */
 export function declareRoute(app: FastifyInstance, scope: RouteScope, path: string, options: AnyRouteOptions): RoutePublisher {
+  checkArguments(app.prefix, path, options)
   const address = `${app.prefix}${path}`
   checkEnd(address)
   const { own, fastify, limits } = splitOptions(address, options)
@@ -48,8 +50,9 @@ export function declareRoute(app: FastifyInstance, scope: RouteScope, path: stri
     metrics,
     authorize: own.authorize ?? (() => undefined)
   }
-  declareTicketRoute(app, scope, route)
-  declareUpgradeRoute(app, scope, route, host)
+  declareAt({ path: address, method: 'POST', url: ticketPathOf(address) }, () => declareTicketRoute(app, scope, route))
+  declareAt({ path: address, method: 'GET', url: address }, () => declareUpgradeRoute(app, scope, route, host))
+  scope.addresses.add(address, fastify.constraints)
   scope.hub.add(host)
   scope.hosts.add(host)
   scope.routeLimits.add(route.limits)
@@ -72,13 +75,6 @@ function addressOf(prefix: string, path: string): string {
   return prefix !== '' && path === '/' ? prefix : `${prefix}${path}`
 }
 
-/** Routes of one address may differ by constraints (host, version); their tickets must too. */
-function withConstraints(address: string, constraints: object | undefined): string {
-  if (constraints === undefined) return address
-  const parts = Object.entries(constraints).map(([name, value]) => `${name}=${String(value)}`)
-  return `${address} ${parts.sort().join(' ')}`
-}
-
 function messageTable(
   id: string,
   { contract, handlers }: SplitOptions['own'],
@@ -86,9 +82,11 @@ function messageTable(
   { settings, metrics }: Pick<CompileOptions, 'settings' | 'metrics'>
 ): MessageTable {
   if (!isObject(contract) || !isObject(contract.messages) || !isObject(contract.events)) {
-    throw fail('INVALID_CONTRACT', [id, 'contract is missing; give what defineContract returns'])
+    throw fail('INVALID_CONTRACT', [id, `contract is ${show(contract)}; give what defineContract({ messages, events }) returns`])
   }
-  if (!isObject(handlers)) throw fail('INVALID_CONTRACT', [id, 'handlers is missing; give an object with a handler for each message'])
+  if (!isObject(handlers)) {
+    throw fail('INVALID_CONTRACT', [id, `handlers is ${show(handlers)}; give an object with a handler for each message`])
+  }
   const { createSharedLimit, redeemStage } = scope
   const { traceMessage } = scope.settings
   const table = compileMessages(id, contract, handlers, { settings, createSharedLimit, metrics, traceMessage })
@@ -106,6 +104,16 @@ function checkSchema(route: string, schema: object | undefined): void {
   const stray = Object.keys(schema ?? {}).find((name) => OWN_SCHEMAS.includes(name))
   if (stray === undefined) return
   throw fail('INVALID_OPTION', [`${route}: 'schema.${stray}' is not for the app to give; allowed: params, querystring, headers.`])
+}
+
+const USAGE = "app.wsRoute('/chat', { contract, handlers })"
+
+function checkArguments(prefix: string, path: unknown, options: unknown): void {
+  if (typeof path !== 'string' || !`${prefix}${path}`.startsWith('/')) {
+    throw fail('INVALID_OPTION', [`'path' is ${show(path)}; allowed: a text that begins with /, the options behind it: ${USAGE}.`])
+  }
+  if (isObject(options)) return
+  throw fail('INVALID_OPTION', [`${prefix}${path}: 'options' is ${show(options)}; allowed: an object, as in ${USAGE}.`])
 }
 
 function checkEnd(address: string): void {

@@ -134,7 +134,10 @@ export interface SplitOptions {
 export function splitOptions(route: string, options: AnyRouteOptions): SplitOptions {
   const known: ReadonlySet<string> = new Set([...OWN, ...FASTIFY, ...routeOptionNames])
   const stray = Object.keys(options).find((name) => !known.has(name))
-  if (stray !== undefined) throw fail('INVALID_OPTION', [`${route}: '${stray}' is not known; allowed: ${[...known].join(', ')}.`])
+  if (stray !== undefined) {
+    const hint = stray === 'messages' || stray === 'events' ? ' It stands in the contract: defineContract({ messages, events }).' : ''
+    throw fail('INVALID_OPTION', [`${route}: '${stray}' is not known; allowed: ${[...known].join(', ')}.${hint}`])
+  }
   return { own: pick(options, OWN), fastify: pick(options, FASTIFY), limits: pick(options, routeOptionNames) }
 }
 

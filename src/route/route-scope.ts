@@ -10,6 +10,7 @@ import type { RequestRate } from '../request-rate/request-rate.js'
 import type { RedeemStage } from '../ticket/redeem.js'
 import type { TicketStore } from '../ticket/store.js'
 import type { UpgradeGate } from '../upgrade/gate.js'
+import type { OwnAddresses } from './address.js'
 import type { DescribedRoute } from './described-route.js'
 import type { RouteHost } from './route-host.js'
 
@@ -37,6 +38,7 @@ export interface RouteScope {
   /** All sockets of @fastify/websocket. */
   readonly sockets: Set<WebSocket>
   readonly hosts: Set<RouteHost>
+  readonly addresses: OwnAddresses
   /** What routes with caps of their own count by. */
   readonly routeLimits: Set<ConnectionLimits>
   /** What documents tell of the routes. */

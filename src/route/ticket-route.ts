@@ -7,6 +7,7 @@ import { checkBody, checkCaller, fillEmptyBody, type IssueStage, issue } from '.
 import { ticketSchema } from '../ticket/ticket-schema.js'
 import { checkOrigin } from '../upgrade/origin.js'
 import { checkSecureChannel } from '../upgrade/secure-channel.js'
+import { ticketPathOf } from './address.js'
 import { before } from './hooks.js'
 import type { FastifyRouteOptions, RouteSchema } from './route-options.js'
 import type { RouteDefaults, RouteScope } from './route-scope.js'
@@ -43,7 +44,7 @@ export function declareTicketRoute(app: FastifyInstance, scope: RouteScope, rout
   app.route({
     ...route.fastify,
     method: 'POST',
-    url: `${route.path.replace(/\/$/, '')}/ticket`,
+    url: ticketPathOf(route.path),
     bodyLimit: BODY_LIMIT,
     schema: { ...ticketSchema, ...route.schema },
     onRequest: before(async (request: FastifyRequest, reply: FastifyReply) => {

@@ -99,11 +99,22 @@ const badContracts: [string, unknown, object, RegExp][] = [
     'a payload that is a list of names',
     { messages: { say: { payload: { a: 'string' } } }, events: {} },
     { say: handler },
-    /say, payload: there/
+    /say, payload: there is no schema, but { a: 'string' }; give a TypeBox schema, such as Type\.Object/
   ],
   ['a type that JSON has not', { messages: { say: { payload: { type: 'objekt' } } }, events: {} }, { say: handler }, /say, payload: there/],
-  ['an event that is written as a message', { messages: {}, events: { news: { payload: text } } }, {}, /news: there is no schema/],
-  ['an event that is no schema', { messages: {}, events: { news: 'text' } }, {}, /news: there is no schema/],
+  [
+    'an event that is written as a message',
+    { messages: {}, events: { news: { payload: text } } },
+    {},
+    /news: there is no schema; that of an event stands by itself/
+  ],
+  [
+    'a message that is a schema by itself',
+    { messages: { say: text }, events: {} },
+    { say: handler },
+    /'say' is a schema; .* in payload: \{/
+  ],
+  ['an event that is no schema', { messages: {}, events: { news: 'text' } }, {}, /news: there is no schema, but 'text'; give/],
   [
     'G7 a catastrophic pattern in a payload',
     { messages: { say: { payload: schemaProblem } }, events: {} },

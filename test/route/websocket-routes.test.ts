@@ -5,6 +5,7 @@ import fastifyWebsocket from '@fastify/websocket'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { wsTicket } from '../../src/index.js'
+import type { FastifyRouteOptions } from '../../src/route/route-options.js'
 import { buildApp, echoContract, echoHandlers, JWT_SECRET, ORIGIN } from '../fixtures/app.js'
 import { listen, open, upgradeStatus } from '../fixtures/client.js'
 import { captureLog } from '../fixtures/log.js'
@@ -116,7 +117,15 @@ t.test("a global hook that verifies the JWT leaves our upgrades out, and nobody 
 const HINT = 'FST_WS_TICKET_UPGRADE_REFUSED_BY_HOOK'
 
 /** Apps whose own hooks refuse upgrades with tickets, and what they answer. */
-const REFUSING: Record<string, { status: number; isHinted: boolean; hook: (app: FastifyInstance) => unknown }> = {
+const REFUSING: Record<
+  string,
+  { status: number; isHinted: boolean; hook?: (app: FastifyInstance) => unknown; ofRoute?: FastifyRouteOptions }
+> = {
+  "the route's own hook, which lets its ticket request pass": {
+    status: 401,
+    isHinted: true,
+    ofRoute: { onRequest: (request) => request.jwtVerify() }
+  },
   'a hook that asks for a JWT': { status: 401, isHinted: true, hook: (app) => app.addHook('onRequest', (request) => request.jwtVerify()) },
   'a hook that asks for it late': {
     status: 401,
@@ -141,19 +150,19 @@ const REFUSING: Record<string, { status: number; isHinted: boolean; hook: (app: 
 }
 
 /** An app with such a hook, and its log. */
-async function refusingApp(t: Test, hook: (app: FastifyInstance) => unknown) {
+async function refusingApp(t: Test, hook?: (app: FastifyInstance) => unknown, ofRoute?: FastifyRouteOptions) {
   const { logger, lines } = captureLog('warn')
   const app = await buildApp(t, { server: { logger }, plugin: { ticketTransport: ['subprotocol', 'query'] } })
-  hook(app)
-  app.wsRoute('/echo', { contract: echoContract, handlers: echoHandlers })
+  hook?.(app)
+  app.wsRoute('/echo', { contract: echoContract, handlers: echoHandlers, ...ofRoute })
   return { app, lines, port: await listen(app) }
 }
 
-for (const [name, { status, isHinted, hook }] of Object.entries(REFUSING)) {
+for (const [name, { status, isHinted, hook, ofRoute }] of Object.entries(REFUSING)) {
   t.test(
     `an upgrade with a ticket that is refused by ${name} is ${isHinted ? 'explained in the log, once' : 'not explained'}`,
     async (t) => {
-      const { app, lines, port } = await refusingApp(t, hook)
+      const { app, lines, port } = await refusingApp(t, hook, ofRoute)
       const ticket = randomBytes(32).toString('base64url')
       await refusedUpgrade(t, port, '/echo')
       t.same(lines, [], 'nothing is said of an upgrade without a ticket')
