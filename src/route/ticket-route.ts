@@ -4,7 +4,7 @@ import { noting, tellAnswers } from '../metrics/answers.js'
 import type { RouteMetrics } from '../metrics/route-metrics.js'
 import { setDeadline } from '../ticket/deadline.js'
 import { checkBody, checkCaller, fillEmptyBody, type IssueStage, issue } from '../ticket/issue.js'
-import { ticketSchema } from '../ticket/ticket-schema.js'
+import { ticketSchema, writeAnswer } from '../ticket/ticket-schema.js'
 import { checkOrigin } from '../upgrade/origin.js'
 import { checkSecureChannel } from '../upgrade/secure-channel.js'
 import { ticketPathOf } from './address.js'
@@ -47,6 +47,7 @@ export function declareTicketRoute(app: FastifyInstance, scope: RouteScope, rout
     url: ticketPathOf(route.path),
     bodyLimit: BODY_LIMIT,
     schema: { ...ticketSchema, ...route.schema },
+    serializerCompiler: () => writeAnswer,
     onRequest: before(async (request: FastifyRequest, reply: FastifyReply) => {
       setDeadline(reply, scope.settings)
       await noting(request, () => checkCaller(stage, request))

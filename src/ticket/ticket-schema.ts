@@ -8,7 +8,7 @@ export const ticketBody = Type.Object(
       Type.String({ minLength: 1, maxLength: 64, description: 'The id of an open connection whose session the ticket is to extend' })
     )
   },
-  { additionalProperties: false }
+  { additionalProperties: false, description: 'May be left out: that is {}. The content type may not.' }
 )
 
 const retryAfter = { 'Retry-After': Type.Integer({ description: 'Seconds to wait before the next try' }) }
@@ -58,6 +58,18 @@ export const ticketSchema = {
       ['TOO_MANY_REQUESTS', 'TOO_MANY_TICKETS', 'IP_CONNECTED'],
       retryAfter
     ),
+    500: refusal('The server failed; what with is in its log', ['AUTHORIZE_FAILED']),
     503: refusal('The server can not do this now', ['SERVER_FULL', 'STORE_FULL', 'UNAVAILABLE'], retryAfter)
   }
+}
+
+/**
+ * Writes an answer of the ticket route. The schemas above are for documents: by them what an error handler of the app sends would be
+ * made to fit.
+ */
+export function writeAnswer(payload: unknown): string {
+  if (!(payload instanceof Error)) return JSON.stringify(payload)
+  // what Fastify puts over an error to be told is not enumerable
+  const { statusCode, code, error, message }: Record<string, unknown> = Object(payload)
+  return JSON.stringify({ statusCode, code, error, message })
 }

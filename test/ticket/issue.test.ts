@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import fastifyJwt from '@fastify/jwt'
 import fastifySwagger from '@fastify/swagger'
 import Fastify, { type FastifyInstance, type LightMyRequestResponse } from 'fastify'
@@ -476,6 +477,17 @@ t.test('an error of this package that says to try later is told, as one of disco
   t.equal(response.headers['retry-after'], '3')
 })
 
+t.test('an error handler of the app may answer in a form of its own', async (t) => {
+  const app = await buildApp(t)
+  const form = (status: number) => ({ error: { code: 'E1', list: [1] }, statusCode: String(status), message: null })
+  app.setErrorHandler((error, _request, reply) => reply.code(Object(error).statusCode).send(form(Object(error).statusCode)))
+  app.wsRoute('/echo', echo)
+  app.wsRoute('/broken', { ...echo, authorize: () => Promise.reject(new Error('no such column')) })
+  const [refused, broken] = [await requestTicket(app, '/echo', { headers: { authorization: 'x' } }), await requestTicket(app, '/broken')]
+  t.strictSame({ status: refused.statusCode, body: refused.json() }, { status: 401, body: form(401) })
+  t.strictSame({ status: broken.statusCode, body: broken.json() }, { status: 500, body: form(500) })
+})
+
 t.test('claims that userId fails with name nobody, and what it threw is in the log only', async (t) => {
   const { logger, lines } = captureLog()
   const app = await buildEchoApp(t, { server: { logger }, plugin: { userId: ({ tenant }) => Object(tenant).id.trim() } })
@@ -628,7 +640,7 @@ t.test('the ticket route is in the OpenAPI document, the upgrade is not', async 
   t.same(Object.keys(Object(paths)), ['/v1/rooms/{room}/ticket'])
   const operation = Object(paths)['/v1/rooms/{room}/ticket'].post
   t.match(operation, { tags: ['chat'], summary: 'Tickets of a room', security: [{ bearer: [] }], externalDocs })
-  t.same(Object.keys(operation.responses), ['201', '400', '401', '403', '409', '413', '415', '429', '503'])
+  t.same(Object.keys(operation.responses), ['201', '400', '401', '403', '409', '413', '415', '429', '500', '503'])
   for (const [status, code, ...headers] of [
     ['201', 'A ticket', 'Cache-Control'],
     ['400', 'INVALID_TICKET_REQUEST'],
@@ -638,6 +650,7 @@ t.test('the ticket route is in the OpenAPI document, the upgrade is not', async 
     ['413', 'too large'],
     ['415', 'UNSUPPORTED_MEDIA_TYPE'],
     ['429', 'TOO_MANY_TICKETS', 'Retry-After'],
+    ['500', 'AUTHORIZE_FAILED'],
     ['503', 'STORE_FULL', 'Retry-After']
   ] as const) {
     const { description, headers: told } = operation.responses[status]
@@ -647,7 +660,13 @@ t.test('the ticket route is in the OpenAPI document, the upgrade is not', async 
   const created = operation.responses['201'].content['application/json'].schema
   t.same(Object.keys(created.properties), ['ticket', 'expiresIn', 'protocols'])
   t.same(created.required, ['ticket', 'expiresIn', 'protocols'])
+  const protocol = await readFile(new URL('../../docs/protocol.md', import.meta.url), 'utf8')
+  const [, ticketPart = ''] = protocol.split(/^## /m)
+  const documented = [...ticketPart.matchAll(/^\| (\d{3}) \|/gm)].map(([, status]) => status)
+  t.same(documented, Object.keys(operation.responses), 'as the document on the protocol says')
+  t.equal(operation.requestBody.required, true, 'as @fastify/swagger says of every body; so it is said in words')
   const body = operation.requestBody.content['application/json'].schema
+  t.match(body.description, /^May be left out/)
   t.match(body, { type: 'object', properties: { refresh: { type: 'string', maxLength: 64 } }, additionalProperties: false })
 })
 
