@@ -24,6 +24,10 @@ const table = {
     500,
     'The plugin is not registered where its metrics are asked for; await app.register(wsTicket, …) first, and give the app or scope that has it.'
   ],
+  APP_READY: [
+    500,
+    'The app is ready, and it is too late to ask for its metrics; do so before app.ready(), app.listen() and the first app.inject().'
+  ],
   METRIC_EXISTS: [
     500,
     'The registry has a metric %s already, of another app or your own; give each app a registry of its own: collectPrometheus(app, promClient, { register: new promClient.Registry() }).'

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { fail } from '../errors.js'
 import { isPromiseLike } from '../promise-like.js'
+import { checkApp, checkArgument, checkNames } from './argument.js'
 import { FAMILIES, HANDLER_SECONDS, type Sample } from './families.js'
 import { tellHandlerTimes } from './handler-times.js'
 import { onceATurn } from './once-a-turn.js'
@@ -26,15 +27,22 @@ export interface Meter {
 /** The prefixes under which a meter shows an app: of two, the numbers of one alone would be seen. */
 const prefixesOf = new WeakMap<Meter, Set<string>>()
 
+const USAGE = "collectOpenTelemetry(app, metrics.getMeter('<name>'), { prefix? })"
+const INSTRUMENTS = ['createObservableCounter', 'createObservableGauge', 'createHistogram']
+
 /**
  * Shows the metrics of an app through OpenTelemetry until the app closes. Call it after the plugin is registered and before the app is
  * ready. Apps that run at once each need a meter of their own.
  *
  * @example collectOpenTelemetry(app, metrics.getMeter('my-app'))
- * @throws FST_WS_TICKET_NOT_REGISTERED, FST_WS_TICKET_METER_TAKEN
+ * @throws FST_WS_TICKET_INVALID_OPTION, FST_WS_TICKET_NOT_REGISTERED, FST_WS_TICKET_APP_READY, FST_WS_TICKET_METER_TAKEN
  * @see https://opentelemetry.io/docs/languages/js/instrumentation/#metrics
  */
-export function collectOpenTelemetry(app: FastifyInstance, meter: Meter, { prefix = 'ws_ticket.' }: { prefix?: string } = {}): void {
+export function collectOpenTelemetry(app: FastifyInstance, meter: Meter, options: { prefix?: string } = {}): void {
+  checkApp(app, USAGE)
+  checkArgument(meter, { name: 'meter', what: 'meter', methods: INSTRUMENTS, usage: USAGE })
+  checkNames(options, ['prefix'], USAGE)
+  const { prefix = 'ws_ticket.' } = options
   const prefixes = prefixesOf.get(meter) ?? new Set()
   if (prefixes.has(prefix)) throw fail('METER_TAKEN', [prefix])
   const atClose = untilClosed(app)

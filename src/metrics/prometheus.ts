@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { fail } from '../errors.js'
+import { checkApp, checkArgument, checkNames } from './argument.js'
 import { FAMILIES, HANDLER_SECONDS, type Sample } from './families.js'
 import { tellHandlerTimes } from './handler-times.js'
 import { BUCKETS_S } from './histogram.js'
@@ -39,19 +40,25 @@ export interface PrometheusOptions<Register> {
   prefix?: string
 }
 
+const USAGE = 'collectPrometheus(app, promClient, { register?, prefix? })'
+
 /**
  * Shows the metrics of an app through prom-client until the app closes. Call it after the plugin is registered and before the app is
  * ready. Apps that run at once each need a registry of their own.
  *
  * @example collectPrometheus(app, promClient)
- * @throws FST_WS_TICKET_NOT_REGISTERED, FST_WS_TICKET_METRIC_EXISTS; then nothing is registered
+ * @throws FST_WS_TICKET_INVALID_OPTION, FST_WS_TICKET_NOT_REGISTERED, FST_WS_TICKET_APP_READY, FST_WS_TICKET_METRIC_EXISTS; then nothing is registered
  * @see https://github.com/siimon/prom-client
  */
 export function collectPrometheus<Register extends PromRegistry>(
   app: FastifyInstance,
   client: PromClient<Register>,
-  { register, prefix = 'ws_ticket_' }: PrometheusOptions<Register> = {}
+  options: PrometheusOptions<Register> = {}
 ): void {
+  checkApp(app, USAGE)
+  checkArgument(client, { name: 'client', what: 'prom-client', methods: ['Counter', 'Gauge', 'Histogram'], usage: USAGE })
+  checkNames(options, ['register', 'prefix'], USAGE)
+  const { register, prefix = 'ws_ticket_' } = options
   const optionsOf = ({ name, help, labels }: { name: string; help: string; labels: readonly string[] }) => ({
     name: prefix + name,
     help,
@@ -59,6 +66,7 @@ export function collectPrometheus<Register extends PromRegistry>(
     ...(register !== undefined && { registers: [register] })
   })
   const registry = register ?? client.register
+  checkArgument(registry, { name: 'register', what: 'registry', methods: ['getSingleMetric', 'removeSingleMetric'], usage: USAGE })
   const names = [...FAMILIES, HANDLER_SECONDS].map(({ name }) => prefix + name)
   for (const name of names) if (registry.getSingleMetric(name)) throw fail('METRIC_EXISTS', [name])
   const atClose = untilClosed(app)

@@ -14,6 +14,17 @@ import { type Client, connect, listen } from '../fixtures/client.js'
 import { issueTicket, requestTicket } from '../fixtures/tickets.js'
 import { refusedUpgrade, untilStats } from '../fixtures/upgrade.js'
 
+function thrownBy(work: () => void): Error {
+  try {
+    work()
+  } catch (error) {
+    if (error instanceof Error) return error
+  }
+  throw new Error('it did not throw an error')
+}
+
+const tooLate = { code: 'FST_WS_TICKET_APP_READY', message: /^The app is ready, .* before app\.ready\(\)/ }
+
 /** Something of everything that is counted; one connection stays open. */
 async function useAll(t: Test, app: FastifyInstance): Promise<Client> {
   app.wsRoute('/echo', { contract: echoContract, handlers: echoHandlers, onOpen: (connection) => connection.subscribe('room') })
@@ -126,9 +137,40 @@ t.test('prom-client: where the plugin is not, or the app is ready, nothing is re
   t.throws(() => collectPrometheus(bare, promClient, { register }), refused)
   const ready = await buildApp(t)
   await ready.ready()
-  t.throws(() => collectPrometheus(ready, promClient, { register }), { code: 'FST_ERR_INSTANCE_ALREADY_LISTENING' })
+  t.throws(() => collectPrometheus(ready, promClient, { register }), tooLate)
   t.same(register.getMetricsAsArray(), [])
   t.notOk(channels.message.hasSubscribers)
+})
+
+t.test('arguments that have changed places or are something else are refused, and the message shows how it is called', async (t) => {
+  const app = await buildApp(t)
+  const [register, meter] = [new promClient.Registry(), createNoopMeter()]
+  const prometheus: [unknown[], RegExp][] = [
+    [[promClient, app], /^Option 'app' is no Fastify app, as it has no hasDecorator/],
+    [[undefined, promClient], /'app' is no Fastify app/],
+    [[app, register], /'client' is no prom-client, as it has no Counter/],
+    [[app], /'client' is no prom-client/],
+    [[app, promClient, null], /'options' is no object/],
+    [[app, promClient, register], /'\w+' is not known/],
+    [[app, promClient, { registry: register }], /'registry' is not known/],
+    [[app, promClient, { register: {} }], /'register' is no registry, as it has no getSingleMetric/]
+  ]
+  for (const [given, message] of prometheus) {
+    const usage = 'allowed: collectPrometheus(app, promClient, { register?, prefix? }).'
+    const error = thrownBy(() => Reflect.apply(collectPrometheus, undefined, given))
+    t.match(error, { code: 'FST_WS_TICKET_INVALID_OPTION', message })
+    t.ok(error.message.endsWith(usage), error.message)
+  }
+  const openTelemetry: [unknown[], RegExp][] = [
+    [[meter, app], /'app' is no Fastify app/],
+    [[app, new MeterProvider()], /'meter' is no meter, as it has no createObservableCounter/],
+    [[app, meter, 'mine.'], /'options' is no object/],
+    [[app, meter, { perfix: 'mine.' }], /'perfix' is not known; allowed: collectOpenTelemetry\(app, metrics\.getMeter\('<name>'\)/]
+  ]
+  for (const [given, message] of openTelemetry) {
+    t.throws(() => Reflect.apply(collectOpenTelemetry, undefined, given), { code: 'FST_WS_TICKET_INVALID_OPTION', message })
+  }
+  t.same(register.getMetricsAsArray(), [], 'nothing is registered')
 })
 
 t.test('each number that the dashboard asks for is there', async (t) => {
@@ -217,7 +259,7 @@ t.test(
     const [first, second, ready] = [await buildApp(t), await buildApp(t), await buildApp(t)]
     await ready.ready()
     t.throws(() => collectOpenTelemetry(Fastify(), counted), { code: 'FST_WS_TICKET_NOT_REGISTERED' })
-    t.throws(() => collectOpenTelemetry(ready, counted), { code: 'FST_ERR_INSTANCE_ALREADY_LISTENING' })
+    t.throws(() => collectOpenTelemetry(ready, counted), tooLate)
     t.equal(created, 0, 'nothing is registered')
     t.notOk(channels.message.hasSubscribers)
 
