@@ -7,15 +7,18 @@ import { outsideTap } from './fixtures/processes.js'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = 'test/types'
 
-/** What the compiler reports, each as `file:line code`. */
-function reported(): Promise<string[]> {
+/** What the compiler says. */
+function compilerOutput(): Promise<string> {
   const arguments_ = ['node_modules/typescript/bin/tsc', '-p', `${folder}/tsconfig.json`, '--pretty', 'false']
   return new Promise((resolve) => {
-    execFile(...outsideTap(process.execPath, arguments_), { cwd: root }, (_error, stdout) => {
-      const errors = [...stdout.matchAll(/^(\S+)\((\d+),\d+\): error (TS\d+)/gm)]
-      resolve(errors.map(([, file, line, code]) => `${file}:${line} ${code}`).sort())
-    })
+    execFile(...outsideTap(process.execPath, arguments_), { cwd: root }, (_error, stdout) => resolve(stdout))
   })
+}
+
+/** The errors of it, each as `file:line code`. */
+function errorsIn(output: string): string[] {
+  const errors = [...output.matchAll(/^(\S+)\((\d+),\d+\): error (TS\d+)/gm)]
+  return errors.map(([, file, line, code]) => `${file}:${line} ${code}`).sort()
 }
 
 /** What the comments `// error TS…` say must be reported. */
@@ -33,5 +36,9 @@ t.test('the public types accept what is right and refuse what is wrong, line by 
   t.same(await expected('accepted.ts'), [])
   const refusals = await expected('refused.ts')
   t.ok(refusals.length > 50)
-  t.same(await reported(), refusals.sort())
+  const output = await compilerOutput()
+  t.same(errorsIn(output), refusals.sort())
+  for (const advice of ['AuthorizeMustNotReturnUndefined', 'WriteAuthorizeBeforeHandlersAndOnOpenAndOnClose']) {
+    t.match(output, advice, 'what is refused by the name of a type says what to do')
+  }
 })

@@ -51,10 +51,20 @@ export type AuthorizeAnswer<Context> =
     ? { readonly authorize?: AuthorizeMustNotReturnUndefinedBesideAValueAsThatAdmits_ReturnFalseToRefuse }
     : unknown
 
+/**
+ * What `authorize` may return besides while TypeScript takes it to return nothing but false, as it does once it has read a handler
+ * that stands before it: a type that nothing has, whose name says what to do. A function that always throws, or refuses, is as right.
+ */
+export type OrderAdvice<Context> = [Context] extends [never] ? WriteAuthorizeBeforeHandlersAndOnOpenAndOnClose : never
+
 declare const mark: unique symbol
 
 /** Its name is what TypeScript says of a function that is none. */
 interface AuthorizeMustNotReturnUndefinedBesideAValueAsThatAdmits_ReturnFalseToRefuse {
+  readonly [mark]: never
+}
+
+interface WriteAuthorizeBeforeHandlersAndOnOpenAndOnClose {
   readonly [mark]: never
 }
 
@@ -82,7 +92,9 @@ export interface WsRouteOptions<C extends Contract, Context, Path extends string
    * claim: say `=== true`, or `?? false`; `app.wsRoute` refuses a type that is `undefined` or a value. What it returns, plain
    * JSON, becomes `connection.context`.
    */
-  authorize?: (request: FastifyRequest<{ Params: ParamsOf<Path, Params> }>) => Context | false | Promise<Context | false>
+  authorize?: (
+    request: FastifyRequest<{ Params: ParamsOf<Path, Params> }>
+  ) => Context | false | OrderAdvice<Context> | Promise<Context | false | OrderAdvice<Context>>
   /** Runs after `$welcome`, before the first message is handled. When it fails the connection is closed with 1011. */
   onOpen?: (connection: Connection<C, Connected, ParamsOf<Path, Params>>) => void | Promise<void>
   /** Runs once when the connection is closed, with the close code and reason. */

@@ -330,6 +330,29 @@ app.wsRoute('/unclear', {
   onOpen: ({ context }) => isExactly<unknown>()(context)
 })
 
+// where nothing before it has the context, or it takes no request, authorize may come later
+app.wsRoute('/later', {
+  contract: chat,
+  handlers: { 'chat.send': ({ text }) => ({ id: text }), 'chat.leave': () => {} },
+  authorize: ({ ip }) => ip === '::1' && { ip },
+  onOpen: ({ context }) => isExactly<{ ip: string }>()(context)
+})
+app.wsRoute('/latest', {
+  contract: chat,
+  handlers: { 'chat.send': (_payload, { context }) => ({ id: context.role }), 'chat.leave': () => {} },
+  onOpen: ({ context }) => isExactly<{ role: string }>()(context),
+  authorize: () => ({ role: 'x' })
+})
+app.wsRoute('/nobody', {
+  contract: empty,
+  handlers: {},
+  onOpen: ({ context }) => context,
+  authorize: ({ ip }) => {
+    if (ip === '::1') return false
+    throw new Error('no')
+  }
+})
+
 // functions that are generic in the context, and options of any
 export function declare<C extends Contract, Context>(options: WsRouteOptions<C, Context, string, undefined>) {
   return app.wsRoute('/generic', options)

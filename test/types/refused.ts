@@ -122,6 +122,19 @@ app.wsRoute('/with-handlers', {
 const find = async ({ ip }: { ip: string }) => roles.get(ip)
 app.wsRoute('/found', { contract: empty, handlers: {}, authorize: find }) // error TS2322
 
+// an authorize that is read after what has its context
+app.wsRoute('/late/:room', {
+  contract: chat,
+  handlers: { note, say: (_payload, { context }) => ({ id: context.role }) }, // error TS2339
+  authorize: async ({ params }) => params.room === '1' && { role: 'x' } // error TS2322
+})
+app.wsRoute('/late-check', {
+  contract: empty,
+  handlers: {},
+  onOpen: ({ context }) => context,
+  authorize: ({ ip }) => void check(ip) // error TS2322
+})
+
 // a return type that would follow from that of the route itself; the README says what to do
 // biome-ignore format: what is expected stands at the end of its line
 const loop = app.wsRoute('/loop', { // error TS7022
