@@ -96,6 +96,10 @@ const table = {
   // names in the log only
   TICKET_REPLAYED: [401, 'A ticket was used again.'],
   BUS_MESSAGE_IGNORED: [400, 'A message of another node was not one, or not for a route that there is.'],
+  UPGRADE_TOO_EARLY: [
+    400,
+    'An upgrade came on a connection before an earlier request on it was answered; nothing can be answered in that order, and the connection was closed. A client waits for the answer, or opens another connection.'
+  ],
   UPGRADE_REFUSED_BY_HOOK: [
     401,
     'A hook of the app refused an upgrade before its ticket was looked at. An upgrade carries a ticket and no JWT: let a hook that asks for one pass where request.isTicketUpgrade is true, and give none to app.wsRoute, whose ticket route verifies the JWT itself.'

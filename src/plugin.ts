@@ -113,7 +113,7 @@ function createScope(app: FastifyInstance, settings: Settings, { hub, parts, rou
   return {
     settings,
     log: app.log,
-    gate: gateOf(app.server, clock, settings),
+    gate: gateOf(app.server, clock, settings, app.log),
     store,
     bus,
     hub,

@@ -1,8 +1,9 @@
 import { IncomingMessage, type Server, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { FastifyBaseLogger } from 'fastify'
 import type { Clock } from '../clock.js'
-import { fail, type TicketError } from '../errors.js'
+import { entryOf, fail, type TicketError } from '../errors.js'
 import { channels, type HandshakeEvent } from '../metrics/events.js'
 import { Tally } from '../metrics/tally.js'
 import { handBack } from './hand-back.js'
@@ -28,6 +29,7 @@ type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) 
 export class UpgradeGate {
   readonly #server: Server
   readonly #clock: Clock
+  readonly #log: FastifyBaseLogger
   #settings: GateSettings
   #listeners: UpgradeListener[] = []
   #ownersDecision: (request: IncomingMessage) => boolean = () => true
@@ -38,9 +40,10 @@ export class UpgradeGate {
   readonly #ended = new Tally()
   readonly #byRequest = new WeakMap<IncomingMessage, Handshake>()
 
-  constructor(server: Server, clock: Clock, settings: GateSettings) {
+  constructor(server: Server, clock: Clock, settings: GateSettings, log: FastifyBaseLogger) {
     this.#server = server
     this.#clock = clock
+    this.#log = log
     this.#settings = settings
   }
 
@@ -115,7 +118,7 @@ export class UpgradeGate {
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     if (!(request instanceof IncomingMessage)) completeInjected(request, socket)
-    if (owesResponse(request)) return void socket.destroy()
+    if (owesResponse(request)) return this.#drop(request, socket)
     const handshake = this.#begin(request, socket)
     const refusal = this.#findRefusal(request)
     if (refusal) return this.#refuse(handshake, refusal)
@@ -125,6 +128,14 @@ export class UpgradeGate {
     }
     this.#handOn(request, socket, head)
     this.#review(handshake)
+  }
+
+  /** Nothing can be answered here; a line for each is what nobody wants who is knocked at, so it is for debugging. */
+  #drop(request: IncomingMessage, socket: Duplex): void {
+    const { code, message } = entryOf('UPGRADE_TOO_EARLY')
+    this.#log.debug({ code, remoteAddress: request.socket.remoteAddress }, message)
+    this.#tell(code)
+    socket.destroy()
   }
 
   #findRefusal(request: IncomingMessage): TicketError | undefined {
@@ -234,13 +245,13 @@ function closing(): TicketError {
 const gates = new WeakMap<Server, UpgradeGate>()
 
 /** The gate of a server; it has one, however often the plugin is registered. */
-export function gateOf(server: Server, clock: Clock, settings: GateSettings): UpgradeGate {
+export function gateOf(server: Server, clock: Clock, settings: GateSettings, log: FastifyBaseLogger): UpgradeGate {
   const known = gates.get(server)
   if (known) {
     known.tighten(settings)
     return known
   }
-  const gate = new UpgradeGate(server, clock, settings)
+  const gate = new UpgradeGate(server, clock, settings, log)
   gates.set(server, gate)
   return gate
 }

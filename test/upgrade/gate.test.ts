@@ -337,7 +337,8 @@ t.test('an upgrade on a connection that has served requests before is opened', a
 })
 
 t.test('J3 an upgrade behind a request that is not answered yet takes no place, and nothing is written before the answer', async (t) => {
-  const app = await buildEchoApp(t)
+  const { logger, lines } = captureLog('debug')
+  const app = await buildEchoApp(t, { server: { logger } })
   const asked = new EventEmitter()
   app.get('/slow', () => {
     asked.emit('asked')
@@ -360,6 +361,11 @@ t.test('J3 an upgrade behind a request that is not answered yet takes no place, 
     t.equal(await raw.ended, '', upgrade)
     t.match(app.wsTicket.stats(), { pendingHandshakes: 0, connections: 0 })
   }
+  const code = 'FST_WS_TICKET_UPGRADE_TOO_EARLY'
+  const told = lines.filter((line) => line.code === code)
+  t.match(told[0], { level: 20, remoteAddress: '127.0.0.1', msg: /^An upgrade came on a connection before an earlier request/ })
+  t.same(app.wsTicket.stats().totals.handshakes, { [code]: told.length }, 'each is counted')
+  t.notMatch(JSON.stringify(lines), ticket)
   t.match(await upgradeStatus(t, app, '/echo', ['fastify-ws-ticket.v1', `ticket.${ticket}`]), { status: 101 })
 })
 

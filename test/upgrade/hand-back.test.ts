@@ -102,7 +102,7 @@ t.test('E10 what the owner of the server takes for no upgrade is none for us', a
   })
   await app.ready()
   // as where the plugin is registered in a second scope
-  gateOf(app.server, systemClock, { maxPendingHandshakes: 1, handshakeTimeoutMs: 5000, maxHeaders: 100 }).takeOver()
+  gateOf(app.server, systemClock, { maxPendingHandshakes: 1, handshakeTimeoutMs: 5000, maxHeaders: 100 }, app.log).takeOver()
   const isUpgrade: (request: { headers: Record<string, string> }) => boolean = Reflect.get(app.server, 'shouldUpgradeCallback')
   t.equal(isUpgrade({ headers: { upgrade: 'websocket' } }), true)
   t.equal(isUpgrade({ headers: { upgrade: 'h2c' } }), false)
