@@ -15,6 +15,24 @@ export interface Contract {
   events: Record<string, TSchema>
 }
 
+declare const mark: unique symbol
+
+/** Their names are what TypeScript says where something stands in a place that is not its own. */
+interface TheAnswerToAMessageStandsInReply {
+  readonly [mark]: never
+}
+interface TheSchemaOfAnEventStandsByItself {
+  readonly [mark]: never
+}
+
+/** A message that does not name its reply as others do. */
+interface PlainMessage extends MessageContract {
+  readonly response?: TheAnswerToAMessageStandsInReply
+}
+
+/** An event that is not written as a message is. */
+type PlainEvent = TSchema & { readonly payload?: TheSchemaOfAnEventStandsByItself }
+
 /**
  * Declares what a route speaks. Types of handlers, `send` and `publish` are inferred from it.
  * Objects are strict: a property that the schema does not name is refused, unless the schema says
@@ -32,8 +50,8 @@ export interface Contract {
  * })
  */
 export function defineContract<
-  Messages extends Record<string, MessageContract> = Record<never, never>,
-  Events extends Record<string, TSchema> = Record<never, never>
+  Messages extends Record<string, PlainMessage> = Record<never, never>,
+  Events extends Record<string, PlainEvent> = Record<never, never>
 >(contract: { messages?: Messages; events?: Events }): { messages: Messages; events: Events }
 export function defineContract(contract: Partial<Contract>): Contract {
   // what does not belong there is kept, to be refused when the contract is used

@@ -38,7 +38,12 @@ t.test('the public types accept what is right and refuse what is wrong, line by 
   t.ok(refusals.length > 50)
   const output = await compilerOutput()
   t.same(errorsIn(output), refusals.sort())
-  for (const advice of ['AuthorizeMustNotReturnUndefined', 'WriteAuthorizeBeforeHandlersAndOnOpenAndOnClose']) {
+  for (const advice of [
+    'AuthorizeMustNotReturnUndefined',
+    'WriteAuthorizeBeforeHandlersAndOnOpenAndOnClose',
+    'TheAnswerToAMessageStandsInReply',
+    'TheSchemaOfAnEventStandsByItself'
+  ]) {
     t.match(output, advice, 'what is refused by the name of a type says what to do')
   }
 })

@@ -3,7 +3,7 @@ import Fastify, { type FastifyInstance, type FastifyPluginAsync, type FastifyReq
 import { type Cluster, Redis } from 'ioredis'
 import type { Cluster as Cluster5, Redis as Redis5 } from 'ioredis5'
 import type { Redis as Valkey, Cluster as ValkeyCluster } from 'iovalkey'
-import Type from 'typebox'
+import Type, { type TSchema } from 'typebox'
 import { WebSocket } from 'ws'
 import { type Client, type ClientStatus, createClient, type WebSocketClass, WsTicketError } from '../../src/client/index.js'
 import wsTicketByDefault, {
@@ -15,6 +15,7 @@ import wsTicketByDefault, {
   type Handler,
   type Handlers,
   type Jsonified,
+  type MessageContract,
   type MessagePayload,
   type MessageReply,
   type RedisClient,
@@ -118,6 +119,12 @@ app.wsRoute('/described', { contract: defineContract({}), handlers: {}, schema: 
 
 const empty = defineContract({})
 const onlyEvents = defineContract({ events: { news: Type.String() } })
+
+// contracts of functions that are generic in their schemas, and properties that are called as parts of a contract are
+export const contractWith = <M extends Record<string, MessageContract>, S extends TSchema>(messages: M, schema: S) =>
+  defineContract({ messages, events: { one: schema } })
+const answer = Type.Object({ payload: Type.String(), response: Type.String() })
+export const named: Contract = contractWith({ ask: { payload: answer, reply: answer } }, answer)
 
 // bare functions, sync and async
 app.wsRoute('/bare', {

@@ -164,6 +164,8 @@ app.register(wsTicket, { allowedOrigins: [], redis: 'redis://127.0.0.1' }) // er
 defineContract({ messages: { say: { reply: Type.String() } } }) // error TS2741
 defineContract({ messages: { say: Type.String() } }) // error TS2741
 defineContract({ event: {} }) // error TS2561
+defineContract({ messages: { say: { payload: Type.String(), response: Type.String() } } }) // error TS2741
+defineContract({ events: { news: { payload: Type.String() } } }) // error TS2741
 
 // the document
 app.wsTicket.asyncapi({ name: 'Chat' }) // error TS2353
