@@ -102,7 +102,7 @@ const table = {
   ],
   UPGRADE_REFUSED_BY_HOOK: [
     401,
-    'A hook of the app refused an upgrade before its ticket was looked at. An upgrade carries a ticket and no JWT: let a hook that asks for one pass where request.isTicketUpgrade is true, and give none to app.wsRoute, whose ticket route verifies the JWT itself.'
+    'A hook of the app refused an upgrade before its ticket was looked at. An upgrade carries a ticket and no JWT: let no hook of app.wsRoute ask for one, since the ticket route verifies it, and any other pass where request.isTicketUpgrade is true.'
   ]
 } as const satisfies Record<string, readonly [statusCode: number, message: string]>
 
