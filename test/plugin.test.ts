@@ -111,7 +111,9 @@ t.test(
 
 t.test('what else is wrong with the address of a route is told as Fastify tells it', async (t) => {
   const app = await buildApp(t)
-  t.throws(() => app.wsRoute('/a', { ...echoRoute, constraints: { nope: 1 } }), { message: /^No strategy registered for constraint key nope$/ })
+  t.throws(() => app.wsRoute('/a', { ...echoRoute, constraints: { nope: 1 } }), {
+    message: /^No strategy registered for constraint key nope$/
+  })
 })
 
 t.test('the plugin registers what it stands on where the app has not', async (t) => {

@@ -31,6 +31,10 @@ t.test('G10 of an error that is not for the client nothing is told', async (t) =
     ['a status just below', errorWith('odd', { statusCode: 399 })],
     ['a status that is none', errorWith('odd', { statusCode: 404.5 })],
     ['a status as a text', errorWith('odd', { statusCode: '404' })],
+    [
+      'what another server answered to an HTTP client',
+      errorWith('GET http://internal/users: 404', { status: 404, code: 'ERR_BAD_REQUEST' })
+    ],
     ['a foreign 503', errorWith('redis://secret', { statusCode: 503, code: 'ECONNREFUSED' })],
     ['a foreign 503 without a code', errorWith('redis://secret', { statusCode: 503 })],
     ['an own error about what the app did', fail('INVALID_EVENT', ['a', 'secret'])],
