@@ -14,25 +14,21 @@ export function keepRefreshed(parts: ConnectionParts, signal: AbortSignal, conne
   async function extend(): Promise<void> {
     isRefreshing = true
     const { ticket } = await requestTicket(parts, { refresh: connectionId }, signal, () => {})
-    // the server may tell of the next end in one breath with its answer
-    isRefreshing = false
     await requests.send('$refresh', { ticket }, { signal })
+    isRefreshing = false
   }
 
   function failed(reason: WsTicketError): void {
     if (signal.aborted) return
     if (reason.code === 'NO_USER') return lost(reason)
     // what else is refused for good the attempt that follows the end of the session will be told
-    if (reason.isFinal) return
-    isRefreshing = true
-    const stop = clock.after(pause() + (reason.retryAfter ?? 0), () => {
-      extend().catch(failed)
-    })
-    signal.addEventListener('abort', stop)
+    if (!reason.isFinal) signal.addEventListener('abort', clock.after(pause() + (reason.retryAfter ?? 0), attempt))
   }
 
-  function refresh(): void {
-    if (!isRefreshing) extend().catch(failed)
+  function attempt(): void {
+    extend().catch(failed)
   }
-  return refresh
+
+  // the server may tell of the next end in one breath with its answer, of which `extend` hears two turns later
+  return () => queueMicrotask(() => queueMicrotask(() => isRefreshing || attempt()))
 }

@@ -117,6 +117,24 @@ t.test('an end that is told in one breath with the answer to a refresh is not pa
   await until(() => world.ticketBodies.length === 3)
 })
 
+t.test('a server that tells of the end without end, and does not answer a refresh, is asked once', async (t) => {
+  const { world, client } = await startSession(t)
+  const socket = world.lastSocket
+  const send = socket.send.bind(socket)
+  const refreshes: string[] = []
+  socket.send = (text: string) => (text.includes('$refresh') ? refreshes.push(text) : send(text))
+  const expiring = () => {
+    for (let i = 0; i < 300; i++) socket.emit('message', Buffer.from('{"type":"$expiring"}'), false)
+  }
+  expiring()
+  await until(() => refreshes.length === 1)
+  expiring()
+  // as long as another ticket would take
+  await fetch(`${world.url}/ticket`, { method: 'POST' })
+  await client.send('note', { text: 'x' })
+  t.same([world.ticketBodies.length, refreshes.length], [2, 1])
+})
+
 t.test('a refresh that is refused for good leaves it to the attempt after the session', async (t) => {
   let user = 'ann'
   const { world, client, clock, connection } = await startSession(t, { token: () => user })
