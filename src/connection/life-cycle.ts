@@ -26,6 +26,9 @@ export class LifeCycle {
   /** What our own close frame says; 0 where the peer closes. */
   #closeCode = 0
   #closeReason = ''
+  /** What it is to say after draining. */
+  #drainCode = 0
+  #drainReason = ''
 
   constructor(connection: LiveConnection, host: ConnectionHost, socket: WebSocket, outlet: Outlet) {
     this.#connection = connection
@@ -61,8 +64,8 @@ export class LifeCycle {
 
   /** Closes when nothing is being handled any more, at the latest after `closeTimeoutMs`. */
   drain(code: number, reason: string): void {
-    this.#closeCode = code
-    this.#closeReason = reason
+    this.#drainCode = code
+    this.#drainReason = reason
     this.#enter('draining')
     this.tickDraining(this.#host.clock.now())
   }
@@ -104,7 +107,7 @@ export class LifeCycle {
   }
 
   tickDraining(now: number): void {
-    if (this.#connection.isIdle || this.#isOverdue(now)) this.close(this.#closeCode, this.#closeReason)
+    if (this.#connection.isIdle || this.#isOverdue(now)) this.close(this.#drainCode, this.#drainReason)
   }
 
   /** A peer that has begun to close has as long as if we had; then it is not waited for. */

@@ -61,6 +61,21 @@ t.test('I6 a running handler finishes and is answered; what waits or comes later
   t.match(await closings.count(1), [{ code: 1012 }])
 })
 
+t.test('I6 a client that leaves by itself before its handler has finished has closed it, with its own code', async (t) => {
+  const { app, closings, running, untilStarted } = await buildBusyApp(t)
+  const client = await connect(t, app, '/echo', as({ sub: 'ann' }))
+  await client.next()
+  client.send({ type: 'note', id: 1, payload: { text: 'running' } })
+  await untilStarted(1)
+  const closing = app.close()
+  await nextTurn()
+  client.socket.close(1000, 'bye')
+  t.match(await closings.count(1), [{ code: 1000, reason: 'bye' }])
+  t.match(app.wsTicket.stats().totals.routes, { '/echo': { closes: { 1000: 1 } } })
+  for (const finish of running) finish()
+  await closing
+})
+
 t.test('I6 a handler that never finishes holds the shutdown no longer than closeTimeout', async (t) => {
   const { app, clock, untilStarted } = await buildBusyApp(t)
   const client = await connect(t, app, '/echo', as({ sub: 'ann' }))
