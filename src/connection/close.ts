@@ -55,6 +55,9 @@ const REFUSED_FRAMES: Readonly<Record<string, number>> = {
  */
 export function codeOfRefusedFrame(error: Error): number | undefined {
   const code: unknown = Reflect.get(error, 'code')
-  if (typeof code !== 'string' || !code.startsWith('WS_ERR_')) return undefined
+  if (typeof code !== 'string') return undefined
+  // of zlib, for what can not be inflated
+  if (code.startsWith('Z_')) return 1007
+  if (!code.startsWith('WS_ERR_')) return undefined
   return REFUSED_FRAMES[code] ?? 1002
 }

@@ -5,6 +5,7 @@ import { attack } from '../fixtures/attack.js'
 import { CountedEcho, echo, manyRequests } from '../fixtures/counted-echo.js'
 import { beginRaw, fragments, frame, messageFrame, Opcode, openRaw, type RawClient } from '../fixtures/frames.js'
 import { issueTicket } from '../fixtures/tickets.js'
+import { until } from '../fixtures/until.js'
 import { refusedUpgrade } from '../fixtures/upgrade.js'
 
 /** What the app of the next attack turns on; each app of this file registers its own @fastify/websocket before the plugin. */
@@ -64,6 +65,8 @@ attack(
     t.same(honest.handled, ['compressed', 'plain', 'in fragments'])
     raw.write(frame({ rsv: COMPRESSED, payload: 'this is no deflate' }))
     t.match(await raw.closed, { code: 1007 }, 'garbage is not')
+    raw.raw.socket.destroy()
+    await until(() => Object(app.wsTicket.stats().totals.routes['/echo']?.closes)[1007] === 1)
     const plain = await openRaw(t, app)
     t.match(await plain.request('echo', { text: 'offers nothing' }), { type: '$reply' })
   }

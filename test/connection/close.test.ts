@@ -74,5 +74,6 @@ t.test('F2 F3 F4 a frame that ws itself refuses has the close code that ws has s
   const error = (code: unknown) => Object.assign(new Error('x'), { code })
   const sent = { EXPECTED_MASK: 1002, INVALID_UTF8: 1007, TOO_MANY_BUFFERED_PARTS: 1008, UNSUPPORTED_MESSAGE_LENGTH: 1009 }
   for (const [name, code] of Object.entries(sent)) t.equal(codeOfRefusedFrame(error(`WS_ERR_${name}`)), code)
+  t.equal(codeOfRefusedFrame(error('Z_DATA_ERROR')), 1007)
   for (const code of [undefined, 7, 'ECONNRESET']) t.equal(codeOfRefusedFrame(error(code)), undefined)
 })
