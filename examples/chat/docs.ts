@@ -14,7 +14,8 @@ const FILES = [
   { name: 'document.json', type: 'application/json' }
 ] as const
 
-type Docs = Readonly<Record<(typeof FILES)[number]['name'], string>>
+/** As bytes, which all answers that are on their way share. */
+type Docs = Readonly<Record<(typeof FILES)[number]['name'], Buffer>>
 
 /**
  * Shows an AsyncAPI document at `/docs/`, by AsyncAPI's own component. What that stands on is installed in the folder `docs`, and
@@ -34,8 +35,8 @@ export function registerDocs(app: FastifyInstance, document: () => object): void
   }
   for (const { name, type } of FILES) {
     app.get(`/docs/${name}`, { schema: { hide: true } }, async (_request, reply) => {
-      const text = (await made())[name]
-      return reply.headers({ 'content-type': `${type}; charset=utf-8`, 'cache-control': 'no-cache' }).send(text)
+      const bytes = (await made())[name]
+      return reply.headers({ 'content-type': `${type}; charset=utf-8`, 'cache-control': 'no-cache' }).send(bytes)
     })
   }
 }
@@ -46,12 +47,12 @@ async function makeDocs(document: object): Promise<Docs> {
     resolved(document),
     bundled('main.tsx'),
     bundled('style.css'),
-    readFile(`${FOLDER}index.html`, 'utf8')
+    readFile(`${FOLDER}index.html`)
   ])
-  return { '': page, 'main.js': script, 'main.css': style, 'document.json': text }
+  return { '': page, 'main.js': script, 'main.css': style, 'document.json': Buffer.from(text) }
 }
 
-async function bundled(name: string): Promise<string> {
+async function bundled(name: string): Promise<Buffer> {
   const { outputFiles } = await build({
     absWorkingDir: FOLDER,
     entryPoints: [name],
@@ -68,5 +69,5 @@ async function bundled(name: string): Promise<string> {
     alias: { '@asyncapi/parser/cjs/document': '@asyncapi/parser/esm/document' },
     external: [...builtinModules]
   })
-  return outputFiles.map(({ text }) => text).join('')
+  return Buffer.concat(outputFiles.map(({ contents }) => contents))
 }
