@@ -193,15 +193,15 @@ export class LiveConnection implements Connection, LimitedConnection, OutletOwne
     this.#session.renew(admission.authenticatedUntil)
   }
 
-  /** Does what is due. `ping` is the data for a ping in this round. */
-  tick(now: number, ping: Buffer): void {
+  /** Does what is due. */
+  tick(now: number): void {
     if (this.isEnding) return this.#life.tickEnding(now)
     this.#pipeline?.expire(now)
     if (this.#life.isDraining) return this.#life.tickDraining(now)
     if (this.#outlet.isStuckBehindBy(this.#host.settings.maxBuffered, now)) return this.#endAsSlow()
     this.#tickSession(now)
     this.#life.tickOpening(now)
-    if (this.#life.isOpen) this.#peer.tick(now, ping)
+    if (this.#life.isOpen) this.#peer.tick(now)
   }
 
   isInSession(now: number): boolean {

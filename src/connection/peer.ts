@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { WebSocket } from 'ws'
 import { CloseCode } from '../protocol.js'
 import { Inlet, type InletOwner, type Wire } from '../wire/inlet.js'
@@ -10,6 +11,8 @@ import type { LifeCycle } from './life-cycle.js'
 import type { LiveConnection } from './live-connection.js'
 
 const TOO_BIG = 'message too big'
+/** Of its own for each, or who hears the ping of another connection could answer it for one that reads nothing. */
+const PING_BYTES = 8
 
 /** What a connection is made of besides its peer. */
 export interface PeerParts {
@@ -106,7 +109,7 @@ export class Peer implements InletOwner {
   }
 
   /** Asks for a sign of life where one is due, and closes where there was none. */
-  tick(now: number, ping: Buffer): void {
+  tick(now: number): void {
     const { idleTimeoutMs, messageTimeoutMs } = this.#host.settings
     if (now - this.#lastMessageAt >= idleTimeoutMs) return this.connection.end(CloseCode.unresponsive, 'idle')
     if (this.#inlet.isUnfinishedSince(now - messageTimeoutMs)) {
@@ -115,6 +118,7 @@ export class Peer implements InletOwner {
     const event = this.#heartbeat.due(now)
     if (event === 'none') return
     if (event === 'dead') return this.#giveUp()
+    const ping = randomBytes(PING_BYTES)
     this.#socket.ping(ping)
     this.#heartbeat.pinged(ping, now)
   }

@@ -1,10 +1,8 @@
-import { randomBytes } from 'node:crypto'
 import type { Clock } from '../clock.js'
 import type { Target } from '../publish/bus.js'
 import type { LiveConnection } from './live-connection.js'
 
 const ROUND_MS = 250
-const PING_BYTES = 8
 
 /** The open connections of one route, by id and by user. */
 export class ConnectionRegistry {
@@ -49,21 +47,20 @@ export class ConnectionRegistry {
     return new Promise((resolve) => this.#onEmpty.push(resolve))
   }
 
-  tick(now: number, ping: Buffer): void {
-    for (const connection of this.#byId.values()) connection.tick(now, ping)
+  tick(now: number): void {
+    for (const connection of this.#byId.values()) connection.tick(now)
   }
 }
 
 /** Something that has to be looked after every now and then. */
 export interface Ticking {
-  tick(now: number, ping: Buffer): void
+  tick(now: number): void
 }
 
 /** Looks after everything in rounds, with one timer for all. Returns what stops it. */
 export function startRounds(clock: Clock, things: () => Iterable<Ticking>): () => void {
   return clock.every(ROUND_MS, () => {
     const now = clock.now()
-    const ping = randomBytes(PING_BYTES)
-    for (const thing of things()) thing.tick(now, ping)
+    for (const thing of things()) thing.tick(now)
   })
 }

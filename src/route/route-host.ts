@@ -100,8 +100,8 @@ export class RouteHost implements ConnectionHost {
     void this.#closing.run(() => this.#runOnClose(connection, code, reason))
   }
 
-  tick(now: number, ping: Buffer): void {
-    this.registry.tick(now, ping)
+  tick(now: number): void {
+    this.registry.tick(now)
     this.#closing.tick(now)
     for (const limit of this.table.swept) limit.sweep(now)
   }

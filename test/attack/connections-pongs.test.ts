@@ -64,6 +64,19 @@ for (const [what, talk] of Object.entries(talks)) {
   })
 }
 
+attack('E8 a client that answers with the ping of another connection is terminated, and that one stays', options, async (t, scene) => {
+  const reader = await openRaw(t, scene.app, { request: as({ sub: 'ann' }), localAddress: '127.0.0.9' })
+  const deaf = await openRaw(t, scene.app, { request: as({ sub: 'ann' }), localAddress: '127.0.0.9' })
+  for (let second = 0; second < (2 * INTERVAL_MS + TIMEOUT_MS) / 1000 + 1; second++) {
+    const pongs = pingsOf(reader).slice(-1).map(pong)
+    reader.write(...pongs)
+    deaf.write(...pongs)
+    await scene.advance(1000)
+  }
+  t.match(await deaf.closed, { code: 4408, reason: 'no pong' })
+  t.match(await reader.request('echo', { text: 'still here' }), { type: '$reply' })
+})
+
 attack('E8 a client that answers each ping with its own pong stays', options, async (t, scene) => {
   const client = await tryTalk(t, scene, (pings) => pings.slice(-1).map(pong), (4 * INTERVAL_MS) / 1000)
   t.ok(pingsOf(client).length >= 3)
