@@ -109,7 +109,7 @@ function chosen<T extends object>(given: object, values: T): T {
   for (const name in values) {
     const isNumber = typeof values[name] === 'number'
     const value: unknown = Reflect.get(given, name) ?? values[name]
-    const needed = name === 'WebSocket' ? 'class, as in ws' : isNumber ? 'number from 0 on' : 'function'
+    const needed = name === 'WebSocket' ? 'class, as in ws' : isNumber ? 'number >= 0' : 'function'
     const isRight = isNumber ? typeof value === 'number' && value >= 0 : typeof value === 'function'
     if (!isRight) throw wrong(name, `must be a ${needed}`)
     Reflect.set(values, name, value)

@@ -8,14 +8,14 @@ import { requestTicket } from './ticket.js'
  */
 export function keepRefreshed(parts: ConnectionParts, signal: AbortSignal, connectionId: unknown): () => void {
   const { clock, requests, pause, lost } = parts
-  /** Also while it waits to try again. */
-  let isRefreshing = false
+  /** How often the end was told since an extension began, also in one breath with its answer; 0 while there is none. */
+  let told = 0
 
   async function extend(): Promise<void> {
-    isRefreshing = true
+    told = 1
     const { ticket } = await requestTicket(parts, { refresh: connectionId }, signal, () => {})
     await requests.send('$refresh', { ticket }, { signal })
-    isRefreshing = false
+    if (--told) return extend()
   }
 
   function failed(reason: WsTicketError): void {
@@ -29,6 +29,7 @@ export function keepRefreshed(parts: ConnectionParts, signal: AbortSignal, conne
     extend().catch(failed)
   }
 
-  // the server may tell of the next end in one breath with its answer, of which `extend` hears two turns later
-  return () => queueMicrotask(() => queueMicrotask(() => isRefreshing || attempt()))
+  return () => {
+    if (!told++) attempt()
+  }
 }

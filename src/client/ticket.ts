@@ -57,7 +57,7 @@ function jwtOf(token: Token): string {
 export async function readTicket(response: TicketResponse): Promise<Ticket> {
   if (!response.ok) throw await refusal(response, 'TICKET_FAILED')
   const issued: Ticket = Object(await response.json())
-  if (!issued.ticket) throw Error('The answer has no ticket.')
+  if (!issued.ticket) throw Error('The answer is no ticket.')
   return issued
 }
 

@@ -54,10 +54,10 @@ t.test('an option that is not what it must be is refused by its name', async (t)
   t.equal(refusalOf({ WebSocket: { default: Socket } }), 'TypeError: `WebSocket` must be a class, as in ws.')
   for (const name of ['connectTimeout', 'timeout', 'queueLimit', 'heartbeat', 'heartbeatTimeout']) {
     for (const wrong of [-1, Number.NaN, '10', true]) {
-      t.equal(refusalOf({ [name]: wrong }), `TypeError: \`${name}\` must be a number from 0 on.`, String(wrong))
+      t.equal(refusalOf({ [name]: wrong }), `TypeError: \`${name}\` must be a number >= 0.`, String(wrong))
     }
   }
-  t.equal(refusalOf({ backoff: { min: '1s' } }), 'TypeError: `min` must be a number from 0 on.')
+  t.equal(refusalOf({ backoff: { min: '1s' } }), 'TypeError: `min` must be a number >= 0.')
   t.equal(refusalOf({ tokens: 'x' }), 'TypeError: `tokens` is no option.')
   t.equal(refusalOf({ backoff: { mim: 1 } }), 'TypeError: `mim` is no option.')
 })

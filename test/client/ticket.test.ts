@@ -92,7 +92,7 @@ t.test('an answer that is no ticket is a failure that may pass', async (t) => {
   t.match(page, { ...fault, cause: SyntaxError })
   t.match(
     others,
-    others.map(() => ({ ...fault, cause: { message: 'The answer has no ticket.' } }))
+    others.map(() => ({ ...fault, cause: { message: 'The answer is no ticket.' } }))
   )
   t.equal(others.length, 3)
 })
