@@ -1,25 +1,28 @@
+import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import Type from 'typebox'
 import { defineContract, type TicketStore } from '../../src/index.js'
+import { connect, type TestConnection } from '../../src/testing/index.js'
 import { MemoryTicketStore } from '../../src/ticket/memory-store.js'
 import { buildApp, echoContract, echoHandlers, ORIGIN } from '../fixtures/app.js'
-import { type Client, connect, listen, upgradeStatus } from '../fixtures/client.js'
+import { listen, upgradeStatus } from '../fixtures/client.js'
 import { ManualClock } from '../fixtures/manual-clock.js'
 import { issueTicket } from '../fixtures/tickets.js'
 import { as, buildTimedApp } from '../fixtures/timed-app.js'
 
 const echo = { contract: echoContract, handlers: echoHandlers }
 
-/** Connects a user and reads the welcome. */
-async function join(t: Test, app: Awaited<ReturnType<typeof buildApp>>, path: string, sub: string): Promise<Client & { id: string }> {
-  const client = await connect(t, app, path, { claims: { sub }, headers: { 'x-claims': JSON.stringify({ sub }) } })
-  const { payload } = await client.next()
-  return Object.assign(client, { id: String(Object(payload).connection) })
+type Joined = TestConnection<typeof echoContract>
+
+/** Connects a user. */
+async function join(app: FastifyInstance, path: string, sub: string): Promise<Joined> {
+  // patient, for a machine that is busy
+  return await connect<typeof echoContract>(app, path, { user: { sub }, timeout: 30_000 })
 }
 
-/** Says that nothing has come before the answer to this. */
-async function hasNothingElse(t: Test, client: Client): Promise<void> {
-  t.match(await client.request('echo', { text: 'last' }, 99), { type: '$reply', id: 99 })
+async function hasNothingElse(t: Test, client: Joined): Promise<void> {
+  await client.flushed()
+  t.same(client.unread, [])
 }
 
 async function buildRooms(t: Test) {
@@ -31,9 +34,8 @@ async function buildRooms(t: Test) {
 
 t.test('what is published to a topic comes to its subscribers of the route, and to nobody else', async (t) => {
   const { app, rooms } = await buildRooms(t)
-  await listen(app)
-  const inside = [await join(t, app, '/rooms/1', 'ann'), await join(t, app, '/rooms/1', 'bob')]
-  const outside = [await join(t, app, '/rooms/2', 'ann'), await join(t, app, '/other', 'ann')]
+  const inside = [await join(app, '/rooms/1', 'ann'), await join(app, '/rooms/1', 'bob')]
+  const outside = [await join(app, '/rooms/2', 'ann'), await join(app, '/other', 'ann')]
   t.strictSame(rooms.publish('room:1', 'news', { text: 'hello' }), { delivered: 2 })
   t.strictSame(rooms.publish('room:3', 'news', { text: 'nobody' }), { delivered: 0 })
   for (const client of inside) t.strictSame(await client.next(), { type: 'news', topic: 'room:1', payload: { text: 'hello' } })
@@ -42,11 +44,10 @@ t.test('what is published to a topic comes to its subscribers of the route, and 
 
 t.test('a message is sent to a user, to a connection, or to all', async (t) => {
   const { app, rooms } = await buildRooms(t)
-  await listen(app)
-  const ann = await join(t, app, '/rooms/1', 'ann')
-  const again = await join(t, app, '/rooms/2', 'ann')
-  const bob = await join(t, app, '/rooms/1', 'bob')
-  const elsewhere = await join(t, app, '/other', 'ann')
+  const ann = await join(app, '/rooms/1', 'ann')
+  const again = await join(app, '/rooms/2', 'ann')
+  const bob = await join(app, '/rooms/1', 'bob')
+  const elsewhere = await join(app, '/other', 'ann')
   const cases = [
     { target: { user: 'ann' }, receivers: [ann, again] },
     { target: { user: 'nobody' }, receivers: [] },
@@ -68,8 +69,7 @@ t.test('a REST route publishes', async (t) => {
   app.post<{ Params: { room: string }; Body: { text: string } }>('/api/rooms/:room', async ({ params, body }) =>
     rooms.publish(`room:${params.room}`, 'news', body)
   )
-  await listen(app)
-  const client = await join(t, app, '/rooms/1', 'ann')
+  const client = await join(app, '/rooms/1', 'ann')
   const response = await app.inject({ method: 'POST', url: '/api/rooms/1', payload: { text: 'from REST' } })
   t.strictSame(response.json(), { delivered: 1 })
   t.strictSame(await client.next(), { type: 'news', topic: 'room:1', payload: { text: 'from REST' } })
@@ -82,9 +82,8 @@ t.test('app.wsTicket publishes through every route that has the event', async (t
     handlers: {},
     onOpen: (connection) => connection.subscribe('room:1')
   })
-  await listen(app)
-  const clients = [await join(t, app, '/rooms/1', 'ann'), await join(t, app, '/other', 'ann')]
-  const silent = await join(t, app, '/silent', 'ann')
+  const clients = [await join(app, '/rooms/1', 'ann'), await join(app, '/other', 'ann')]
+  const silent = await join(app, '/silent', 'ann')
   t.strictSame(app.wsTicket.publish('room:1', 'news', { text: 'to all' }), { delivered: 2 })
   for (const client of clients) t.match(await client.next(), { type: 'news', topic: 'room:1' })
   t.strictSame(app.wsTicket.send({ user: 'ann' }, 'news', { text: 'to ann' }), { delivered: 2 })
@@ -108,8 +107,7 @@ t.test('G11 an event that is unknown, does not match its schema, or is too large
   const app = await buildApp(t)
   const route = app.wsRoute('/echo', { contract, handlers: echoHandlers, maxBuffered: 2000 })
   const none = app.wsRoute('/none', { contract: defineContract({}), handlers: {} })
-  await listen(app)
-  const client = await join(t, app, '/echo', 'ann')
+  const client = await join(app, '/echo', 'ann')
   const untyped: { publish(topic: string, event: string, payload: unknown): unknown } = Object(route)
   const [connection] = app.wsTicket.connections()
   const ways: ((event: string, payload: unknown) => unknown)[] = [
@@ -137,9 +135,8 @@ t.test('G11 an event that is unknown, does not match its schema, or is too large
 
 t.test('a frame is built once, however many receive it', async (t) => {
   const { app, rooms } = await buildRooms(t)
-  await listen(app)
   const clients = []
-  for (let i = 0; i < 5; i++) clients.push(await join(t, app, '/rooms/1', `user ${i}`))
+  for (let i = 0; i < 5; i++) clients.push(await join(app, '/rooms/1', `user ${i}`))
   let built = 0
   class News {
     text = 'once'
@@ -157,15 +154,14 @@ t.test('a frame is built once, however many receive it', async (t) => {
 
 t.test('a receiver that is closing is not counted, and does not disturb the others', async (t) => {
   const { app, rooms } = await buildRooms(t)
-  await listen(app)
-  const leaving = await join(t, app, '/rooms/1', 'ann')
-  const staying = await join(t, app, '/rooms/1', 'bob')
+  const leaving = await join(app, '/rooms/1', 'ann')
+  const staying = await join(app, '/rooms/1', 'bob')
   const [connection] = rooms.connections()
   connection?.close()
   t.strictSame(rooms.publish('room:1', 'news', { text: 'hello' }), { delivered: 1 })
   t.strictSame(rooms.send({ all: true }, 'news', { text: 'again' }), { delivered: 1 })
-  t.match(await leaving.closed, { code: 1000 })
-  t.equal(leaving.unread, 0)
+  t.match(await leaving.closed(), { code: 1000 })
+  t.same(leaving.unread, [])
   t.match(await staying.next(), { payload: { text: 'hello' } })
   t.match(await staying.next(), { payload: { text: 'again' } })
 })
@@ -173,43 +169,41 @@ t.test('a receiver that is closing is not counted, and does not disturb the othe
 t.test('G9 disconnect closes the connections of a user on all routes and voids the unused tickets', async (t) => {
   const { app, rooms } = await buildRooms(t)
   await listen(app)
-  const clients = [await join(t, app, '/rooms/1', 'ann'), await join(t, app, '/other', 'ann')]
-  const bob = await join(t, app, '/rooms/1', 'bob')
+  const clients = [await join(app, '/rooms/1', 'ann'), await join(app, '/other', 'ann')]
+  const bob = await join(app, '/rooms/1', 'bob')
   const ticket = await issueTicket(app, '/rooms/1')
   const bobs = await issueTicket(app, '/rooms/1', { claims: { sub: 'bob' } })
   t.strictSame(await app.wsTicket.disconnect({ user: 'ann' }), { disconnected: 2, ticketsVoided: 1 })
-  for (const client of clients) t.strictSame(await client.closed, { code: 4403, reason: 'disconnected by the server' })
+  for (const client of clients) t.strictSame(await client.closed(), { code: 4403, reason: 'disconnected by the server' })
   t.match(await upgradeStatus(t, app, '/rooms/1', ['fastify-ws-ticket.v1', `ticket.${ticket}`]), { status: 401 })
   await hasNothingElse(t, bob)
   t.match(await upgradeStatus(t, app, '/rooms/1', ['fastify-ws-ticket.v1', `ticket.${bobs}`]), { status: 101 })
   t.strictSame(await rooms.disconnect({ user: 'nobody' }), { disconnected: 0, ticketsVoided: 0 })
-  t.ok(await join(t, app, '/rooms/1', 'ann'), 'with a new ticket the user may come back')
+  t.ok(await join(app, '/rooms/1', 'ann'), 'with a new ticket the user may come back')
 })
 
 t.test('a route disconnects on itself only: a user, a connection, or all, with a code of choice', async (t) => {
   const { app, rooms } = await buildRooms(t)
-  await listen(app)
-  const ann = await join(t, app, '/rooms/1', 'ann')
-  const bob = await join(t, app, '/rooms/1', 'bob')
-  const cid = await join(t, app, '/rooms/1', 'cid')
-  const elsewhere = await join(t, app, '/other', 'ann')
+  const ann = await join(app, '/rooms/1', 'ann')
+  const bob = await join(app, '/rooms/1', 'bob')
+  const cid = await join(app, '/rooms/1', 'cid')
+  const elsewhere = await join(app, '/other', 'ann')
   t.strictSame(await rooms.disconnect({ connection: elsewhere.id }), { disconnected: 0, ticketsVoided: 0 })
   t.strictSame(await rooms.disconnect({ user: 'ann' }, 4000), { disconnected: 1, ticketsVoided: 0 })
-  t.match(await ann.closed, { code: 4000 })
+  t.match(await ann.closed(), { code: 4000 })
   await issueTicket(app, '/rooms/1', { claims: { sub: 'bob' } })
   t.strictSame(await rooms.disconnect({ connection: bob.id }, 1001), { disconnected: 1, ticketsVoided: 0 })
-  t.match(await bob.closed, { code: 1001 })
+  t.match(await bob.closed(), { code: 1001 })
   t.strictSame(await rooms.disconnect({ all: true }), { disconnected: 1, ticketsVoided: 1 })
-  t.match(await cid.closed, { code: 4403 })
+  t.match(await cid.closed(), { code: 4403 })
   await hasNothingElse(t, elsewhere)
   t.strictSame(await app.wsTicket.disconnect({ all: true }), { disconnected: 1, ticketsVoided: 0 })
-  t.match(await elsewhere.closed, { code: 4403 })
+  t.match(await elsewhere.closed(), { code: 4403 })
 })
 
 t.test('an invalid close code is refused, and nobody is disconnected', async (t) => {
   const { app, rooms } = await buildRooms(t)
-  await listen(app)
-  const client = await join(t, app, '/rooms/1', 'ann')
+  const client = await join(app, '/rooms/1', 'ann')
   for (const code of [0, 999, 1006, 5000, Number.NaN]) {
     t.throws(() => rooms.disconnect({ all: true }, code), { code: 'FST_WS_TICKET_INVALID_CLOSE_CODE' })
     t.throws(() => app.wsTicket.disconnect({ user: 'ann' }, code), { code: 'FST_WS_TICKET_INVALID_CLOSE_CODE' })
@@ -219,8 +213,7 @@ t.test('an invalid close code is refused, and nobody is disconnected', async (t)
 
 t.test('a target that names nobody is refused, and nobody is reached', async (t) => {
   const { app, rooms } = await buildRooms(t)
-  await listen(app)
-  const client = await join(t, app, '/rooms/1', 'ann')
+  const client = await join(app, '/rooms/1', 'ann')
   const targets: unknown[] = [
     undefined,
     'ann',
@@ -307,10 +300,9 @@ t.test('a store that fails at a disconnect closes connections all the same, and 
   store.voidUser = () => Promise.reject(new Error('broken'))
   const app = await buildApp(t, { plugin: { store } })
   app.wsRoute('/echo', echo)
-  await listen(app)
-  const client = await join(t, app, '/echo', 'ann')
+  const client = await join(app, '/echo', 'ann')
   const done = app.wsTicket.disconnect({ user: 'ann' })
-  t.match(await client.closed, { code: 4403 }, 'nobody has waited for it, and the process lives')
+  t.match(await client.closed(), { code: 4403 }, 'nobody has waited for it, and the process lives')
   await t.rejects(done, { code: 'FST_WS_TICKET_UNAVAILABLE', statusCode: 503, cause: { message: 'broken' } })
 })
 
@@ -326,8 +318,7 @@ t.test('a topic that a connection leaves sends it nothing more', async (t) => {
       }
     }
   })
-  await listen(app)
-  const client = await join(t, app, '/echo', 'ann')
+  const client = await join(app, '/echo', 'ann')
   await client.request('note', { text: 'join' })
   t.equal(app.wsTicket.stats().topics, 1)
   t.strictSame(route.publish('news', 'news', { text: 'one' }), { delivered: 1 })
