@@ -143,6 +143,17 @@ if (needs(t, 'redis-server')) {
     t.equal(subscriber.isConfirmed('channel 0'), false)
   })
 
+  t.test('what a server refuses is told, and asked for again', async (t) => {
+    const pair = await openPair(t, servers)
+    const owner = await ownerOf(servers, 'channel 0')
+    const allow = async () => await owner.cli('acl', 'setuser', 'default', '+ssubscribe')
+    t.teardown(allow)
+    await owner.cli('acl', 'setuser', 'default', '-ssubscribe')
+    await until(() => pair.failures.some(({ code }) => code === 'NOPERM'))
+    await allow()
+    await works(t, pair, 'allowed again')
+  })
+
   t.test('I1 kill -9 of a master: its replica takes over, nothing comes twice', async (t) => {
     const servers = await startCluster(t, { replicas: 1 })
     const pair = await openPair(t, servers)
