@@ -1,6 +1,7 @@
 import { escapePointer } from '../json-pointer.js'
 import type { TypeRate } from '../message/messages.js'
 import type { RateSettings, Settings } from '../options.js'
+import { ticketPathOf } from '../route/address.js'
 import type { DescribedRoute } from '../route/described-route.js'
 import { type Address, addressOf } from './address.js'
 import { parametersOf, ticketSecurity, webSocketBinding } from './handshake.js'
@@ -35,7 +36,7 @@ export function channelOf(route: DescribedRoute, { key, settings, openapi }: Cha
 }
 
 function ticketRouteOf({ template }: Address, settings: Settings, openapi: string | undefined): DescribedTicketRoute {
-  const path = `${template.replace(/\/$/, '')}/ticket`
+  const path = ticketPathOf(template)
   return {
     method: 'POST',
     path,
