@@ -24,7 +24,7 @@ type Docs = Readonly<Record<(typeof FILES)[number]['name'], Buffer>>
 export function registerDocs(app: FastifyInstance, document: () => object): void {
   let docs: Promise<Docs> | undefined
   async function made(): Promise<Docs> {
-    docs ??= makeDocs(document())
+    docs ??= makeDocs(document)
     try {
       return await docs
     } catch (error) {
@@ -41,10 +41,10 @@ export function registerDocs(app: FastifyInstance, document: () => object): void
   }
 }
 
-async function makeDocs(document: object): Promise<Docs> {
+async function makeDocs(document: () => object): Promise<Docs> {
   const { resolved } = await import('./docs/resolved.js')
   const [text, script, style, page] = await Promise.all([
-    resolved(document),
+    resolved(document()),
     bundled('main.tsx'),
     bundled('style.css'),
     readFile(`${FOLDER}index.html`)

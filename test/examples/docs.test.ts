@@ -67,15 +67,22 @@ t.test('the page is served, and nothing else of its folder', async (t) => {
   }
 })
 
+function raise(): never {
+  throw new Error('unreadable')
+}
+
 t.test('without what it is shown by, the page says what to do, and the log says why', async (t) => {
   const lines: string[] = []
   const app = Fastify({ logger: { stream: { write: (line) => lines.push(line) } } })
   t.teardown(() => app.close())
-  registerDocs(app, () => ({ asyncapi: '3.0.0' }))
-  const answer = await app.inject('/docs/')
-  t.equal(answer.statusCode, 503)
-  t.match(answer.json(), { code: 'CHAT_DOCS_NOT_MADE', message: '`npm run setup`' })
-  t.match(lines.join(''), 'The document is not valid')
+  const documents = [() => ({ asyncapi: '3.0.0' }), raise]
+  registerDocs(app, () => documents.shift()?.() ?? {})
+  for (const reason of ['The document is not valid', 'unreadable']) {
+    const answer = await app.inject('/docs/')
+    t.equal(answer.statusCode, 503)
+    t.match(answer.json(), { code: 'CHAT_DOCS_NOT_MADE', message: '`npm run setup`' })
+    t.match(lines.splice(0).join(''), reason)
+  }
 })
 
 t.test('a page shows all of the document under the strict policy, in light and in dark', async (t) => {
