@@ -31,6 +31,17 @@ async function buildBusyApp(t: Test) {
   return { app, clock, closings, started, running, untilStarted }
 }
 
+/** Begins to close the app while a message of a client is being handled. */
+async function closeWhileHandling(t: Test, { app, untilStarted }: Awaited<ReturnType<typeof buildBusyApp>>) {
+  const client = await connect(t, app, '/echo', as({ sub: 'ann' }))
+  await client.next()
+  client.send({ type: 'note', id: 1, payload: { text: 'running' } })
+  await untilStarted(1)
+  const closing = app.close()
+  await nextTurn()
+  return { client, closing }
+}
+
 t.test('I6 at shutdown idle connections are told 1012, and the app is closed when they are', async (t) => {
   const { app, clock } = await buildBusyApp(t)
   const clients = [await connect(t, app, '/echo', as({ sub: 'ann' })), await connect(t, app, '/echo', as({ sub: 'bob' }))]
@@ -62,13 +73,9 @@ t.test('I6 a running handler finishes and is answered; what waits or comes later
 })
 
 t.test('I6 a client that leaves by itself before its handler has finished has closed it, with its own code', async (t) => {
-  const { app, closings, running, untilStarted } = await buildBusyApp(t)
-  const client = await connect(t, app, '/echo', as({ sub: 'ann' }))
-  await client.next()
-  client.send({ type: 'note', id: 1, payload: { text: 'running' } })
-  await untilStarted(1)
-  const closing = app.close()
-  await nextTurn()
+  const busy = await buildBusyApp(t)
+  const { app, closings, running } = busy
+  const { client, closing } = await closeWhileHandling(t, busy)
   client.socket.close(1000, 'bye')
   t.match(await closings.count(1), [{ code: 1000, reason: 'bye' }])
   t.match(app.wsTicket.stats().totals.routes, { '/echo': { closes: { 1000: 1 } } })
@@ -77,13 +84,9 @@ t.test('I6 a client that leaves by itself before its handler has finished has cl
 })
 
 t.test('I6 a handler that never finishes holds the shutdown no longer than closeTimeout', async (t) => {
-  const { app, clock, untilStarted } = await buildBusyApp(t)
-  const client = await connect(t, app, '/echo', as({ sub: 'ann' }))
-  await client.next()
-  client.send({ type: 'note', id: 1, payload: { text: 'running' } })
-  await untilStarted(1)
-  const closing = app.close()
-  await nextTurn()
+  const busy = await buildBusyApp(t)
+  const { clock } = busy
+  const { client, closing } = await closeWhileHandling(t, busy)
   clock.advance(1750)
   t.equal(client.socket.readyState, client.socket.OPEN)
   clock.advance(250)
